@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Dependencies point one way (docs/ARCHITECTURE.md):
+// Base <- Wire <- protocol machines <- Server, Client <- Agent, Simulator <- executables.
+// Tests/Tidy reads the import statements and enforces it.
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name + "Tests", dependencies: dependencies, path: "Tests/" + name, swiftSettings: settings)
+}
+
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "nomadd",
+  products: [],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLibUV", path: "CLibUV", providers: [.apt(["libuv1-dev"])]),
+    .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
+    .target(name: "CSystem"),
+
+    module("Base"),
+    module("Wire", ["Base"]),
+
+    module("Gossip", ["Wire"]),
+    module("Membership", ["Gossip"]),
+    module("Raft", ["Wire"]),
+    module("RPC", ["Wire"]),
+    module("Security", ["Wire", "COpenSSL"]),
+    module("HTTP", ["Wire", "CHTTPParser"]),
+    module("State", ["Wire", collections]),
+
+    module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
+    module("Client", ["RPC"]),
+    module("Configuration", ["Base", argumentParser]),
+    module("API", ["HTTP", "Server", "Client"]),
+
+    module("Reactor", ["Base", "CLibUV", "CSystem"]),
+    module("Durable", ["Base", "CLMDB"]),
+    module("Telemetry", ["Base"]),
+    module("Simulator", ["Server", "Client"]),
+    module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
+
+    executable("nomadd", ["Agent"]),
+    executable("nomad", ["HTTP", "Configuration", argumentParser]),
+    executable("nomad-bench", ["HTTP", "RPC", "Reactor", argumentParser]),
+
+    tests("Base", ["Base"]),
+    tests("Wire", ["Wire"]),
+    tests("Gossip", ["Gossip"]),
+    tests("Membership", ["Membership"]),
+    tests("Raft", ["Raft"]),
+    tests("RPC", ["RPC"]),
+    tests("Security", ["Security"]),
+    tests("HTTP", ["HTTP"]),
+    tests("State", ["State"]),
+    tests("Server", ["Server", "Simulator"]),
+    tests("Client", ["Client"]),
+    tests("Configuration", ["Configuration"]),
+    tests("API", ["API"]),
+    tests("Reactor", ["Reactor"]),
+    tests("Durable", ["Durable"]),
+    tests("Simulation", ["Simulator"]),
+    tests("EndToEnd", ["HTTP"]),
+    tests("Interop", ["Membership", "Raft", "RPC", "Reactor"]),
+    tests("Tidy", []),
+  ]
+)

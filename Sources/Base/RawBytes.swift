@@ -1,0 +1,60 @@
+// The only file of this module with unsafe operations: unaligned loads and copies, each bounds-checked here.
+
+extension RawSpan {
+  /// Precondition: `offset` is inside the span (checked by the standard library).
+  @inlinable public func byte(at offset: Int) -> UInt8 {
+    unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+  }
+
+  @inlinable public func uint16(at offset: Int) -> UInt16 {
+    UInt16(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
+  }
+
+  @inlinable public func uint32(at offset: Int) -> UInt32 {
+    UInt32(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  @inlinable public func uint64(at offset: Int) -> UInt64 {
+    UInt64(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+  }
+
+  /// An owned copy of the bytes in `range`.
+  public func copy(_ range: Range<Int>) -> [UInt8] {
+    let part = extracting(range)
+    return unsafe part.withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+
+  /// An owned copy of all bytes.
+  public func copy() -> [UInt8] { copy(0..<byteCount) }
+
+  /// True when both spans hold the same bytes.
+  public func equals(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    for offset in 0..<byteCount where byte(at: offset) != other.byte(at: offset) { return false }
+    return true
+  }
+
+  /// The bytes as UTF-8 text; malformed sequences become U+FFFD, so foreign names can always be shown.
+  public func text() -> String {
+    unsafe withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+}
+
+extension Array where Element == UInt8 {
+  /// Appends borrowed bytes in one copy.
+  public mutating func append(contentsOf span: RawSpan) {
+    unsafe span.withUnsafeBytes { unsafe append(contentsOf: $0) }
+  }
+
+  /// Appends the integer in network byte order.
+  @inlinable public mutating func append<T: FixedWidthInteger>(bigEndian value: T) {
+    unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe append(contentsOf: $0) }
+  }
+
+  /// Overwrites the bytes at `offset` with the integer in network byte order.
+  /// Precondition: they lie inside the array.
+  public mutating func store<T: FixedWidthInteger>(bigEndian value: T, at offset: Int) {
+    precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)
+    unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe replaceSubrange(offset..<(offset + $0.count), with: $0) }
+  }
+}
