@@ -50,7 +50,7 @@ let package = Package(
     module("RPC", ["Wire"]),
     module("Security", ["Wire", "COpenSSL"]),
     module("HTTP", ["Wire", "CHTTPParser"]),
-    module("State", ["Wire", collections]),
+    module("State", ["Wire"]),
 
     module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
