@@ -58,3 +58,30 @@ extension Array where Element == UInt8 {
     unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe replaceSubrange(offset..<(offset + $0.count), with: $0) }
   }
 }
+
+extension RawSpan {
+  /// True when the bytes are exactly this text.
+  public func equals(_ text: StaticString) -> Bool {
+    let count = text.utf8CodeUnitCount
+    guard byteCount == count else { return false }
+    return text.withUTF8Buffer { other in
+      for offset in 0..<count where unsafe byte(at: offset) != other[offset] { return false }
+      return true
+    }
+  }
+}
+
+/// Lets borrowed map keys be switched on: `switch key { case "Seq": ... }`.
+public func ~= (text: StaticString, bytes: RawSpan) -> Bool { bytes.equals(text) }
+
+extension Array where Element == UInt8 {
+  /// All bytes, borrowed.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get { unsafe span.bytes }
+  }
+
+  /// Part of the bytes, borrowed. Precondition: the range lies inside the array.
+  @_lifetime(borrow self)
+  public func bytes(_ range: Range<Int>) -> RawSpan { unsafe span.bytes.extracting(range) }
+}
