@@ -34,6 +34,8 @@ extension RawSpan {
     return true
   }
 
+  public func equals(_ other: [UInt8]) -> Bool { equals(other.bytes) }
+
   /// The bytes as UTF-8 text; malformed sequences become U+FFFD, so foreign names can always be shown.
   public func text() -> String {
     unsafe withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
@@ -41,6 +43,12 @@ extension RawSpan {
 }
 
 extension Array where Element == UInt8 {
+  /// The array's own bytes, borrowed.
+  @inlinable public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get { unsafe span.bytes }
+  }
+
   /// Appends borrowed bytes in one copy.
   public mutating func append(contentsOf span: RawSpan) {
     unsafe span.withUnsafeBytes { unsafe append(contentsOf: $0) }
