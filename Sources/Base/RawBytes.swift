@@ -83,12 +83,6 @@ extension RawSpan {
 public func ~= (text: StaticString, bytes: RawSpan) -> Bool { bytes.equals(text) }
 
 extension Array where Element == UInt8 {
-  /// All bytes, borrowed.
-  public var bytes: RawSpan {
-    @_lifetime(borrow self)
-    get { unsafe span.bytes }
-  }
-
   /// Part of the bytes, borrowed. Precondition: the range lies inside the array.
   @_lifetime(borrow self)
   public func bytes(_ range: Range<Int>) -> RawSpan { unsafe span.bytes.extracting(range) }

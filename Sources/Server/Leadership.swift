@@ -1,6 +1,7 @@
 import Base
 import Raft
 import State
+import Wire
 
 /// What only a leader keeps; emptied when leadership is lost.
 struct Leadership: Sendable {

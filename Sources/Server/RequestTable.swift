@@ -2,6 +2,7 @@ import Base
 import RPC
 import Raft
 import State
+import Wire
 
 /// Who waits for an answer.
 enum Caller: Hashable, Sendable {

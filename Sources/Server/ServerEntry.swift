@@ -1,4 +1,5 @@
 import Base
+import Wire
 
 /// What the gossip tags of one member say, if it is a Nomad server (cluster.md 1.2).
 public struct ServerEntry: Hashable, Sendable {
@@ -33,7 +34,7 @@ public struct ServerEntry: Hashable, Sendable {
   }
 
   public init(
-    name: String, gossipAddress: SocketAddress, tags: [String: String], status: Status
+    name: String, gossipAddress: SocketAddress, tags: SerfTags, status: Status
   ) throws(Refusal) {
     func integer(_ key: String, absent: Int?) throws(Refusal) -> Int {
       guard let text = tags[key] else {

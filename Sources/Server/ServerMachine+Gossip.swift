@@ -41,7 +41,7 @@ extension ServerMachine {
     let entry: ServerEntry
     do throws(ServerEntry.Refusal) {
       entry = try ServerEntry(
-        name: member.name, gossipAddress: member.address, tags: member.tags.dictionary, status: status)
+        name: member.name, gossipAddress: member.address, tags: member.tags, status: status)
     } catch {
       if refusedMembers.insert(member.name).inserted {
         effects.log.log(.warn, "nomad", "non-server in gossip pool", ["member": member.name, "reason": "\(error)"])

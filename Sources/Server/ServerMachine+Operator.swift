@@ -11,7 +11,7 @@ extension ServerMachine {
   ) {
     do throws(RequestError) {
       switch method {
-      case .operatorRaftGetConfiguration: respond(caller, &effects) { packRaftConfiguration(into: &$0) }
+      case .operatorRaftGetConfiguration: respond(caller, encoded(packRaftConfiguration), &effects)
       case .operatorRaftRemovePeerByID: removePeer(caller, id: Self.text("ID", of: body), address: nil, &effects)
       case .operatorRaftRemovePeerByAddress:
         removePeer(caller, id: nil, address: Self.text("Address", of: body), &effects)
@@ -21,7 +21,7 @@ extension ServerMachine {
         respond(caller, &effects) { configuration.pack(into: &$0) }
       case .operatorAutopilotSetConfiguration: propose(try state.prepareAutopilot(body), .bool, caller, &effects)
       case .operatorSchedulerSetConfiguration: propose(try state.prepareScheduler(body), .updated, caller, &effects)
-      case .operatorServerHealth: respond(caller, &effects) { packServerHealth(into: &$0) }
+      case .operatorServerHealth: respond(caller, encoded(packServerHealth), &effects)
       case .systemGarbageCollect, .systemReconcileJobSummaries:
         respond(caller, &effects) { WriteMeta(index: 0).encode(into: &$0) }
       case .evalDequeue: holdDequeue(caller, body, &effects)
@@ -34,7 +34,7 @@ extension ServerMachine {
 
   // MARK: Status
 
-  func packRaftStatistics(into out: inout [UInt8]) {
+  func packRaftStatistics(_ out: inout [UInt8]) {
     let contact: String
     if raft.role == .leader {
       contact = "0"
@@ -52,7 +52,7 @@ extension ServerMachine {
     out.pack(unsigned: raft.lastLogTerm.value)
   }
 
-  func packMembers(into out: inout [UInt8]) {
+  func packMembers(_ out: inout [UInt8]) {
     out.packMapHeader(4)
     out.pack("Members" as StaticString)
     let members = membership.members
@@ -75,9 +75,9 @@ extension ServerMachine {
       out.pack(member.status.description)
       let versions = member.versions
       for (key, value) in [
-        ("ProtocolMin", versions.protocolMinimum), ("ProtocolMax", versions.protocolMaximum),
-        ("ProtocolCur", versions.protocolCurrent), ("DelegateMin", versions.delegateMinimum),
-        ("DelegateMax", versions.delegateMaximum), ("DelegateCur", versions.delegateCurrent),
+        ("ProtocolMin", versions.protocolMin), ("ProtocolMax", versions.protocolMax),
+        ("ProtocolCur", versions.protocolCurrent), ("DelegateMin", versions.delegateMin),
+        ("DelegateMax", versions.delegateMax), ("DelegateCur", versions.delegateCurrent),
       ] {
         out.pack(key)
         out.pack(unsigned: UInt64(value))
@@ -91,7 +91,7 @@ extension ServerMachine {
     out.pack(configuration.datacenter)
   }
 
-  func packVersion(into out: inout [UInt8]) {
+  func packVersion(_ out: inout [UInt8]) {
     let meta = queryMeta
     out.packMapHeader(2 + meta.fieldCount)
     out.pack("Build" as StaticString)
@@ -107,7 +107,7 @@ extension ServerMachine {
 
   // MARK: Raft
 
-  private func packRaftConfiguration(into out: inout [UInt8]) {
+  private func packRaftConfiguration(_ out: inout [UInt8]) {
     let servers = raft.configuration.servers
     let leader = raft.leader
     out.packMapHeader(2)
@@ -201,7 +201,7 @@ extension ServerMachine {
 
   // MARK: Health
 
-  private func packServerHealth(into out: inout [UInt8]) {
+  private func packServerHealth(_ out: inout [UInt8]) {
     let health = serverHealth
     let voters = health.filter(\.server.isVoter)
     let healthyVoters = voters.count { $0.isHealthy }

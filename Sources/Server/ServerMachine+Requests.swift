@@ -142,9 +142,9 @@ extension ServerMachine {
   ) -> Bool {
     switch method {
     case .statusPing: respond(caller, &effects) { $0.packMapHeader(0) }
-    case .statusRaftStats: respond(caller, &effects) { packRaftStatistics(into: &$0) }
-    case .statusMembers: respond(caller, &effects) { packMembers(into: &$0) }
-    case .statusVersion: respond(caller, &effects) { packVersion(into: &$0) }
+    case .statusRaftStats: respond(caller, encoded(packRaftStatistics), &effects)
+    case .statusMembers: respond(caller, encoded(packMembers), &effects)
+    case .statusVersion: respond(caller, encoded(packVersion), &effects)
     case .statusHasNodeConnection: answerHasNodeConnection(caller, body, &effects)
     case .regionList:
       let regions = directory.regions
@@ -190,6 +190,16 @@ extension ServerMachine {
       body(&bytes)
       events.append(.answered(id, .success(bytes)))
     }
+  }
+
+  mutating func respond(_ caller: Caller, _ body: [UInt8], _ effects: inout Effects) {
+    respond(caller, &effects) { $0.append(contentsOf: body) }
+  }
+
+  func encoded(_ body: (inout [UInt8]) -> Void) -> [UInt8] {
+    var bytes: [UInt8] = []
+    body(&bytes)
+    return bytes
   }
 
   mutating func fail(_ caller: Caller, _ text: String, _ effects: inout Effects) {

@@ -41,6 +41,7 @@ public struct ServerMachine {
   /// The join of the join loop that is under way.
   var ownJoin: JoinID?
   var joinCommands: [JoinID: LocalCallID] = [:]
+  var transferCallers: [(Caller, RaftServer)] = []
   var bootstrapCalls: [CallID: BootstrapCallID] = [:]
   var bootstrapCallers: [BootstrapRequestToken: Caller] = [:]
   var nextBootstrapToken: UInt64 = 1
@@ -194,10 +195,11 @@ public struct ServerMachine {
   }
 
   private static func membershipConfiguration(_ configuration: ServerConfiguration) -> MembershipConfiguration {
+    let name = configuration.gossipName
+    let address = configuration.gossipAdvertise
     var result = MembershipConfiguration(
-      gossip: GossipConfiguration(
-        name: configuration.gossipName, address: configuration.gossipAdvertise,
-        timing: configuration.gossipProfileIsLAN ? .lan : .wan),
+      gossip: configuration.gossipProfileIsLAN
+        ? .lan(name: name, address: address) : .wan(name: name, address: address),
       tags: ServerEntry.tags(of: configuration))
     result.localAddresses = configuration.ownGossipAddresses
     return result

@@ -84,6 +84,9 @@ public enum RPCMethod: String, CaseIterable, Sendable {
   /// A nomadd extension: a server tells a nomadd client, over the client's own session, that the server list changed.
   case clientServersChanged = "Client.ServersChanged"
 
+  /// A nomadd extension: nomadd servers agree on the first Raft configuration.
+  case nomaddBootstrap = "Nomadd.Bootstrap"
+
   /// The `Service.Method` text.
   public var name: String { rawValue }
 

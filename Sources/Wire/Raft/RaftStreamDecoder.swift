@@ -5,7 +5,7 @@ import Base
 public struct RaftRequestDecoder: Sendable {
   private var buffer = StreamBuffer()
   private var kind: RaftRequestKind?
-  private var scanner = MessagePackScanner()
+  private var scanner = MessagePackScanner(values: 1)
   private var snapshot: InstallSnapshotRequest?
   /// Bytes of the snapshot's state that have not arrived.
   private var stateBytesLeft = 0
@@ -51,20 +51,16 @@ public struct RaftRequestDecoder: Sendable {
       guard let known = RaftRequestKind(rawValue: buffer.bytes.byte(at: 0)) else { throw .malformed }
       buffer.consume(1)
       kind = known
-      scanner = MessagePackScanner()
+      scanner = MessagePackScanner(values: 1)
     }
     guard let kind else { return nil }
     // The copy is a few words; the buffer is borrowed from `self` meanwhile.
     var scanner = scanner
     defer { self.scanner = scanner }
-    guard try scanner.advance(in: buffer.bytes) else {
-      guard max(scanner.position, buffer.count) <= RaftWire.maximumRequestBytes else { throw .tooLarge }
-      return nil
-    }
-    guard scanner.position <= RaftWire.maximumRequestBytes else { throw .tooLarge }
-    var reader = MessagePackReader(buffer.bytes.extracting(0..<scanner.position))
+    guard try scanner.advance(over: buffer.bytes, limit: RaftWire.maximumRequestBytes) else { return nil }
+    var reader = MessagePackReader(buffer.bytes.extracting(0..<scanner.offset))
     let request = try RaftRequest(kind, decoding: &reader)
-    buffer.consume(scanner.position)
+    buffer.consume(scanner.offset)
     self.kind = nil
     return request
   }
@@ -93,13 +89,10 @@ public struct RaftReplyDecoder: Sendable {
     // The copy is a few words; the buffer is borrowed from `self` meanwhile.
     var scanner = scanner
     defer { self.scanner = scanner }
-    guard try scanner.advance(in: buffer.bytes) else {
-      guard max(scanner.position, buffer.count) <= RaftWire.maximumReplyBytes else { throw .tooLarge }
-      return nil
-    }
-    var reader = MessagePackReader(buffer.bytes.extracting(0..<scanner.position))
+    guard try scanner.advance(over: buffer.bytes, limit: RaftWire.maximumReplyBytes) else { return nil }
+    var reader = MessagePackReader(buffer.bytes.extracting(0..<scanner.offset))
     let reply = try RaftReply(kind, decoding: &reader)
-    buffer.consume(scanner.position)
+    buffer.consume(scanner.offset)
     scanner = MessagePackScanner(values: 2)
     return reply
   }
