@@ -10,14 +10,16 @@ struct MemoryFiles: ConfigurationFiles {
 
   func kind(of path: String) -> ConfigurationFileKind? {
     if files[path] != nil { return .file }
+    let path = path.hasSuffix("/") ? String(path.dropLast()) : path
     return emptyDirectories.contains(path) || files.keys.contains { $0.hasPrefix(path + "/") } ? .directory : nil
   }
 
   func names(in directory: String) -> [String]? {
-    Array(
+    let prefix = directory.hasSuffix("/") ? directory : directory + "/"
+    return Array(
       Set(
-        files.keys.filter { $0.hasPrefix(directory + "/") }
-          .compactMap { $0.dropFirst(directory.count + 1).split(separator: "/").first.map(String.init) }))
+        files.keys.filter { $0.hasPrefix(prefix) }
+          .compactMap { $0.dropFirst(prefix.count).split(separator: "/").first.map(String.init) }))
   }
 
   func contents(of path: String) -> [UInt8]? { files[path].map { Array($0.utf8) } }
