@@ -88,7 +88,8 @@ struct AddressResolution {
       for earlier in 0..<later where ports[earlier] == ports[later] && Self.overlap(binds[earlier], binds[later]) {
         let (a, b) = ("ports.\(Self.services[earlier])", "ports.\(Self.services[later])")
         throw ConfigurationError(
-          "\(a) and \(b) are both \(ports[later]); give each service its own port", at: settings.place(b) ?? settings.place(a))
+          "\(a) and \(b) are both \(ports[later]); give each service its own port",
+          at: settings.place(b) ?? settings.place(a))
       }
     }
   }
@@ -136,7 +137,8 @@ struct AddressResolution {
       if developmentMode { return .address(.loopback) }
       throw ConfigurationError(
         "no address to advertise for \(service): the agent binds \(address), and this machine has no private address. "
-          + "Defaulting advertise to localhost is unsafe, please set advertise manually, such as --advertise 192.0.2.10, "
+          + "Defaulting advertise to localhost is unsafe, please set advertise manually, such as --advertise "
+          + "192.0.2.10, "
           + "or give one address to --bind",
         at: settings.place("addresses.\(service)") ?? settings.place("bind_addr"))
     }

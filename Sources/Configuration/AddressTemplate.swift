@@ -87,7 +87,8 @@ struct AddressTemplate {
       }
     }
     guard stages.allSatisfy({ !$0.isEmpty }) else {
-      throw EndpointError(description: "the template \(text.quoted) has an empty step; write {{ GetPrivateIP }} or similar")
+      throw EndpointError(
+        description: "the template \(text.quoted) has an empty step; write {{ GetPrivateIP }} or similar")
     }
     return stages
   }
@@ -100,7 +101,8 @@ struct AddressTemplate {
     if stage[0].isQuoted { return .text(name) }
     func argument(_ index: Int) throws(EndpointError) -> String {
       guard index < arguments.count else {
-        throw EndpointError(description: "the template function \(name) needs \(index + 1) argument(s) in quotes; add them")
+        throw EndpointError(
+          description: "the template function \(name) needs \(index + 1) argument(s) in quotes; add them")
       }
       return arguments[index]
     }
@@ -124,8 +126,11 @@ struct AddressTemplate {
       throw EndpointError(
         description: isFilter(name)
           ? "the template function \(name) needs addresses before it; write {{ GetAllInterfaces | \(name) ... }}"
-          : "the template function \(name.quoted) is not known; use GetPrivateIP, GetPublicIP, GetInterfaceIP \"eth0\", "
-            + "GetAllInterfaces, GetPrivateInterfaces, GetDefaultInterfaces with include, exclude, sort, limit, attr or join")
+          : "the template function \(name.quoted) is not known; use GetPrivateIP, GetPublicIP, GetInterfaceIP "
+            + "\"eth0\", "
+            + "GetAllInterfaces, GetPrivateInterfaces, GetDefaultInterfaces with include, exclude, sort, limit, "
+            + "attr or join"
+      )
     }
     switch name {
     case "include", "exclude":
@@ -147,7 +152,8 @@ struct AddressTemplate {
       return .text(addresses.first.map(try attribute(argument(0))) ?? "")
     default:
       throw EndpointError(
-        description: "the template function \(name.quoted) is not known; use include, exclude, sort, unique, limit, offset, "
+        description:
+          "the template function \(name.quoted) is not known; use include, exclude, sort, unique, limit, offset, "
           + "attr or join after a source of addresses")
     }
   }
@@ -159,7 +165,9 @@ struct AddressTemplate {
   private static func pattern(_ text: String, for function: String) throws(EndpointError) -> NamePattern {
     guard let pattern = NamePattern(text) else {
       throw EndpointError(
-        description: "\(text.quoted) for \(function) is more than the supported patterns; use plain text with . * + ? [ ] ^ $ or |")
+        description:
+          "\(text.quoted) for \(function) is more than the supported patterns; use plain text with . * + ? [ ] ^ $ or |"
+      )
     }
     return pattern
   }
@@ -194,12 +202,14 @@ struct AddressTemplate {
     case "network":
       let networks = choices.map(Network.init)
       guard networks.allSatisfy({ $0 != nil }) else {
-        throw EndpointError(description: "\(wanted.quoted) is not a list of networks; write \"10.0.0.0/8|192.168.0.0/16\"")
+        throw EndpointError(
+          description: "\(wanted.quoted) is not a list of networks; write \"10.0.0.0/8|192.168.0.0/16\"")
       }
       return { entry in networks.contains { $0?.contains(entry.address) == true } }
     default:
       throw EndpointError(
-        description: "a template cannot select by \(what.quoted) \(wanted.quoted); use \"name\", \"address\", \"network\", "
+        description:
+          "a template cannot select by \(what.quoted) \(wanted.quoted); use \"name\", \"address\", \"network\", "
           + "\"type\" ipv4|ipv6|ip, \"flags\" up|down|loopback|forwardable or \"rfc\" 1918|6890")
     }
   }
@@ -213,11 +223,14 @@ struct AddressTemplate {
     case "string": return { "\($0.address)/\($0.prefixLength)" }
     default:
       throw EndpointError(
-        description: "a template cannot print the attribute \(name.quoted); use address, name, type, mask_bits or string")
+        description:
+          "a template cannot print the attribute \(name.quoted); use address, name, type, mask_bits or string")
     }
   }
 
-  private static func sorted(_ addresses: [InterfaceAddress], by keys: String) throws(EndpointError) -> [InterfaceAddress] {
+  private static func sorted(_ addresses: [InterfaceAddress], by keys: String) throws(EndpointError)
+    -> [InterfaceAddress]
+  {
     var result = addresses
     // Stable sorts from the last key to the first leave the first key in charge.
     for key in keys.split(separator: ",").reversed() {
@@ -233,7 +246,8 @@ struct AddressTemplate {
       case "size": rank = { [UInt8(clamping: ($0.isIPv4 ? 32 : 128) - $0.prefixLength)] }
       default:
         throw EndpointError(
-          description: "a template cannot sort by \(String(key).quoted); use default, private, type, name, address or size")
+          description:
+            "a template cannot sort by \(String(key).quoted); use default, private, type, name, address or size")
       }
       // `sort(by:)` is stable in practice but not by promise, hence the position as the last resort.
       result = result.enumerated().sorted { a, b in

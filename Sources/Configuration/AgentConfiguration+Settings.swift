@@ -39,11 +39,14 @@ extension AgentConfiguration {
     autopilot = AutopilotSettings(settings)
     limits = try LimitSettings(settings)
     telemetry = try TelemetrySettings(settings)
-    server = isServer
+    server =
+      isServer
       ? try ServerSettings(
-        &settings, dataDirectory: dataDirectory, region: region, serfPort: bind.serf.port, developmentMode: developmentMode)
+        &settings, dataDirectory: dataDirectory, region: region, serfPort: bind.serf.port,
+        developmentMode: developmentMode)
       : nil
-    client = isClient
+    client =
+      isClient
       ? try ClientSettings(
         &settings, dataDirectory: dataDirectory, isServer: isServer, developmentMode: developmentMode)
       : nil
@@ -109,11 +112,13 @@ extension Settings {
   /// What would be unsafe to ignore: an operator who asks for protection must not run without it.
   fileprivate func refuseUnsupported() throws(ConfigurationError) {
     for path in ["tls.http", "tls.rpc"] where boolean(path) == true {
-      throw refused("\(path) = true asks for TLS, which nomadd does not support yet; remove it to run without TLS", path)
+      throw refused(
+        "\(path) = true asks for TLS, which nomadd does not support yet; remove it to run without TLS", path)
     }
     if boolean("acl.enabled") == true {
       throw refused(
-        "acl.enabled = true asks for access control lists, which nomadd does not support; remove it to run without them",
+        "acl.enabled = true asks for access control lists, which nomadd does not support; remove it to run "
+          + "without them",
         "acl.enabled")
     }
   }

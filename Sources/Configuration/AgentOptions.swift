@@ -7,16 +7,18 @@ struct AgentOptions: ParsableCommand {
     commandName: "nomadd",
     abstract: "Form and keep a Nomad cluster: run a server agent, a client agent, or both.",
     discussion: """
-      Settings come from the files of --config, in order, and from the options below, which win over files. Options may
-      be written with one dash or two, as -name value or --name=value.
+      Settings come from the files of --config, in order, and from the options below, which win over files. \
+      Options may be written with one dash or two, as -name value or --name=value.
 
-      Three servers, the same command on each with its own addresses:
-        nomadd --server --bootstrap-expect 3 --retry-join 10.0.0.1 --data-dir /var/lib/nomad
-      A client:
-        nomadd --client --servers 10.0.0.1:4647 --data-dir /var/lib/nomad
+      A server of three, the same on each machine:
+        nomadd --config server.hcl --data-dir /var/lib/nomad
+        nomadd --server --bootstrap-expect 3 --retry-join 10.0.0.1 --data-dir /d
+      A client of them:
+        nomadd --client --servers 10.0.0.1:4647 --data-dir /d
       """)
 
-  @Option(help: ArgumentHelp("File, or directory of *.hcl and *.json files. Repeatable; later files win.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp("File, or directory of *.hcl and *.json files. Repeatable; later files win.", valueName: "path"))
   var config: [String] = []
 
   @Flag(help: "Server and client in one process on 127.0.0.1, in memory.")
@@ -37,7 +39,9 @@ struct AgentOptions: ParsableCommand {
       valueName: "address"))
   var retryJoin: [String] = []
 
-  @Option(help: ArgumentHelp("Address to join before the agent starts; fatal if none answers. Repeatable.", valueName: "address"))
+  @Option(
+    help: ArgumentHelp(
+      "Address to join before the agent starts; fatal if none answers. Repeatable.", valueName: "address"))
   var join: [String] = []
 
   @Option(help: ArgumentHelp("Pause between two join attempts, such as 30s.", valueName: "duration"))
@@ -50,7 +54,8 @@ struct AgentOptions: ParsableCommand {
   var rejoin = false
 
   @Option(
-    help: ArgumentHelp("RPC addresses of servers for a client, separated by commas. Repeatable.", valueName: "addresses"))
+    help: ArgumentHelp(
+      "RPC addresses of servers for a client, separated by commas. Repeatable.", valueName: "addresses"))
   var servers: [String] = []
 
   @Option(help: ArgumentHelp("Address to listen on.", valueName: "address"))
@@ -156,5 +161,7 @@ extension AgentOptions {
   static let refused: Set<String> = ["dev-connect", "dev-consul", "dev-vault"]
 
   /// The flags above. Go's flags also take a value, `-server=true`, which ArgumentParser's do not.
-  static let switches: Set<String> = ["dev", "server", "client", "rejoin", "log-json", "acl-enabled", "version", "help"]
+  static let switches: Set<String> = [
+    "dev", "server", "client", "rejoin", "log-json", "acl-enabled", "version", "help",
+  ]
 }

@@ -43,7 +43,8 @@ extension Settings {
     let option = SourcePlace.option("--config")
     guard let kind = files.kind(of: path) else {
       throw ConfigurationError(
-        "Error loading configuration from \(path): stat \(path): no such file or directory; correct the path", at: option)
+        "Error loading configuration from \(path): stat \(path): no such file or directory; correct the path",
+        at: option)
     }
     guard kind == .directory else {
       try merge(file: path, files: files)
@@ -76,6 +77,7 @@ extension Settings {
 
   /// Editors leave backups beside the files they write.
   private static func isConfigurationName(_ name: String) -> Bool {
-    (name.hasSuffix(".hcl") || name.hasSuffix(".json")) && !name.hasPrefix(".#") && !(name.hasPrefix("#") && name.hasSuffix("#"))
+    (name.hasSuffix(".hcl") || name.hasSuffix(".json")) && !name.hasPrefix(".#")
+      && !(name.hasPrefix("#") && name.hasSuffix("#"))
   }
 }

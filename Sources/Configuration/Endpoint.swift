@@ -68,7 +68,8 @@ extension Endpoint {
     }
     guard portText.utf8.allSatisfy(\.isDigit), let port = UInt16(portText), port > 0 else {
       throw EndpointError(
-        description: "the port \(String(portText).quoted) of \(text.quoted) is not a number from 1 to 65535; correct it")
+        description: "the port \(String(portText).quoted) of \(text.quoted) is not a number from 1 to 65535; correct it"
+      )
     }
     self.init(host, port: port)
   }
@@ -123,7 +124,8 @@ extension HostText {
     if text.utf8.allSatisfy({ $0.isDigit || $0 == 46 }) { throw refused("is not an IPv4 address; correct it") }
     let labels = text.split(separator: ".", omittingEmptySubsequences: false)
     guard text.utf8.count <= Self.maximumNameBytes,
-      text.utf8.allSatisfy({ $0.isDigit || $0 == 45 || $0 == 46 || $0 == 95 || ($0 | 0x20) >= 97 && ($0 | 0x20) <= 122 }),
+      text.utf8.allSatisfy({ $0.isDigit || $0 == 45 || $0 == 46 || $0 == 95 || ($0 | 0x20) >= 97 && ($0 | 0x20) <= 122 }
+      ),
       labels.enumerated().allSatisfy({ (1...63).contains($1.utf8.count) || $0 > 0 && $0 == labels.count - 1 })
     else {
       throw refused("is neither an IP address nor a host name; correct it")

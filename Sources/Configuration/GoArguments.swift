@@ -30,7 +30,8 @@ struct GoArguments {
         case "false", "f", "0": break
         default:
           throw ConfigurationError(
-            "the value \(String(value).quoted) is neither true nor false; write --\(name) alone", at: .option("--\(name)"))
+            "the value \(String(value).quoted) is neither true nor false; write --\(name) alone",
+            at: .option("--\(name)"))
         }
       } else if value == nil, !AgentOptions.switches.contains(name), let next = words.first, next.hasPrefix("-"),
         Self.option(in: next) == nil

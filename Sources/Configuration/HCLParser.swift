@@ -14,7 +14,8 @@ struct HCLParser {
   }
 
   /// `closing` is `}` inside a block and `nil` for the document, which ends with the file.
-  private mutating func items(until closing: UInt8?, openedAt opening: SourcePlace) throws(ConfigurationError) -> Block {
+  private mutating func items(until closing: UInt8?, openedAt opening: SourcePlace) throws(ConfigurationError) -> Block
+  {
     var block = Block()
     while true {
       try skipBlanks(newlines: true)
@@ -50,7 +51,9 @@ struct HCLParser {
       case UInt8(ascii: "="):
         guard labels.isEmpty else {
           throw source.error(
-            "found \"=\" after \(key) \(labels[0].text.quoted), where a block should begin; write \"{\", or remove the label")
+            "found \"=\" after \(key) \(labels[0].text.quoted), where a block should begin; write \"{\", or "
+              + "remove the label"
+          )
         }
         source.advance()
         try skipBlanks(newlines: false)
@@ -104,7 +107,9 @@ struct HCLParser {
       }
     default:
       throw source.error(
-        "found \(source.found) where the value of \(key) should be; write a \"text\", a number, true, false, [ ... ] or { ... }")
+        "found \(source.found) where the value of \(key) should be; write a \"text\", a number, true, false, [ "
+          + "... ] or { ... }"
+      )
     }
   }
 
@@ -124,7 +129,8 @@ struct HCLParser {
       } else if source.isAtEnd {
         throw unclosedList(place)
       } else if source.next != UInt8(ascii: "]") {
-        throw source.error("found \(source.found) in the list of \(key); put \",\" between two values or \"]\" after the last")
+        throw source.error(
+          "found \(source.found) in the list of \(key); put \",\" between two values or \"]\" after the last")
       }
     }
     source.advance()

@@ -23,7 +23,9 @@ public struct InterfaceAddress: Hashable, Sendable {
   /// The interface that the default route leaves through.
   public var hasDefaultRoute: Bool
 
-  public init(name: String, address: IPAddress, prefixLength: Int = 24, isUp: Bool = true, hasDefaultRoute: Bool = false) {
+  public init(
+    name: String, address: IPAddress, prefixLength: Int = 24, isUp: Bool = true, hasDefaultRoute: Bool = false
+  ) {
     self.name = name
     self.address = address
     self.prefixLength = prefixLength

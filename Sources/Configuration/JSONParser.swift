@@ -74,7 +74,8 @@ struct JSONParser {
           word.utf8.allSatisfy({ !$0.isLetter || $0 | 0x20 == 101 })
         else {
           throw ConfigurationError(
-            "found \(found) where the value of \(key.quoted) should be; write a \"text\", a number, true, false, [ ... ] or { ... }",
+            "found \(found) where the value of \(key.quoted) should be; write a \"text\", a number, true, false, "
+              + "[ ... ] or { ... }",
             at: place)
         }
         return Value(.number(word), at: place)
@@ -112,7 +113,8 @@ struct JSONParser {
       throw source.error("the \(what) opened at \(opening) is not closed; add the missing \"\(bracket)\"")
     }
     guard source.next == UInt8(ascii: ",") || source.next == closing else {
-      throw source.error("found \(source.found) in the \(what) opened at \(opening); JSON wants \",\" or \"\(bracket)\" there")
+      throw source.error(
+        "found \(source.found) in the \(what) opened at \(opening); JSON wants \",\" or \"\(bracket)\" there")
     }
     let more = source.next != closing
     source.advance()

@@ -33,12 +33,14 @@ public enum JoinEntry: Hashable, Sendable {
     for (key, value) in try pairs(text) { fields[key] = value }
     let provider = fields["provider"] ?? ""
     guard !provider.isEmpty else {
-      throw EndpointError(description: "discover: provider: missing value; write provider=srv, or the addresses themselves")
+      throw EndpointError(
+        description: "discover: provider: missing value; write provider=srv, or the addresses themselves")
     }
     guard provider == "srv" else {
       let known = cloudProviders.contains(provider)
       throw EndpointError(
-        description: (known ? "the cloud provider \(provider) is not built in" : "discover: unknown provider \(provider)")
+        description: (known
+          ? "the cloud provider \(provider) is not built in" : "discover: unknown provider \(provider)")
           + "; use provider=srv, exec=PROGRAM or the addresses themselves")
     }
     func label(_ key: String, default value: String?) throws(EndpointError) -> String {
@@ -68,7 +70,8 @@ public enum JoinEntry: Hashable, Sendable {
       rest = rest.drop { $0 == " " || $0 == "\t" }
       guard !rest.isEmpty else { return result }
       guard let equals = rest.firstIndex(of: "=") else {
-        throw EndpointError(description: "found \(String(rest).quoted) in \(text.quoted), which is not key=value; correct it")
+        throw EndpointError(
+          description: "found \(String(rest).quoted) in \(text.quoted), which is not key=value; correct it")
       }
       let key = String(rest[..<equals])
       rest = rest[rest.index(after: equals)...]

@@ -55,7 +55,9 @@ struct NamePattern {
       case UInt8(ascii: "."):
         branch.steps.append(Step(atom: .any))
       case UInt8(ascii: "["):
-        guard let end = text[index...].firstIndex(of: UInt8(ascii: "]")), let set = set(Array(text[index..<end])) else { return nil }
+        guard let end = text[index...].firstIndex(of: UInt8(ascii: "]")), let set = set(Array(text[index..<end])) else {
+          return nil
+        }
         branch.steps.append(Step(atom: set))
         index = end + 1
       case UInt8(ascii: "\\"):
@@ -68,7 +70,8 @@ struct NamePattern {
         last.minimum = byte == UInt8(ascii: "+") ? 1 : 0
         last.repeats = byte != UInt8(ascii: "?")
         branch.steps.append(last)
-      case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "^"), UInt8(ascii: "$"):
+      case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "^"),
+        UInt8(ascii: "$"):
         return nil
       default:
         branch.steps.append(Step(atom: .byte(byte)))

@@ -4,16 +4,18 @@ extension Schema {
     [
       "region": .text, "datacenter": .text, "name": .text, "data_dir": .text, "plugin_dir": .text, "bind_addr": .text,
       "log_level": .text, "log_json": .boolean, "log_file": .text, "log_rotate_bytes": .integer,
-      "log_rotate_duration": .duration, "log_rotate_max_files": .integer, "log_include_location": .boolean,
-      "enable_syslog": .boolean, "syslog_facility": .text,
+      "log_rotate_duration": .duration, "log_rotate_max_files": .integer,
       "leave_on_interrupt": .boolean, "leave_on_terminate": .boolean, "enable_debug": .boolean,
       "http_api_response_headers": .map,
       "ports": .block(ports), "addresses": .block(hosts), "advertise": .block(hosts),
       "limits": .block(limits), "server": .block(server), "client": .block(client), "autopilot": .block(autopilot),
       "telemetry": .block(telemetry), "tls": .block(tls), "acl": .block(acl),
     ],
-    silent: ["disable_update_check", "disable_anonymous_signature"],
-    ignored: ["consul", "vault", "plugin", "sentinel", "audit", "ui", "reporting", "rpc", "keyring", "eventlog"])
+    silent: ["disable_update_check", "disable_anonymous_signature", "syslog_facility"],
+    ignored: [
+      "enable_syslog", "log_include_location", "consul", "vault", "plugin", "sentinel", "audit", "ui", "reporting",
+      "rpc", "keyring", "eventlog",
+    ])
 
   static let ports = Schema(["http": .port, "rpc": .port, "serf": .port])
 
@@ -38,8 +40,8 @@ extension Schema {
       "max_heartbeats_per_second": .decimal, "failover_heartbeat_ttl": .duration, "node_gc_threshold": .duration,
       "authoritative_region": .text, "non_voting_server": .boolean, "redundancy_zone": .text, "upgrade_version": .text,
       "raft_snapshot_threshold": .integer, "raft_snapshot_interval": .duration, "raft_trailing_logs": .integer,
-      "start_timeout": .duration,
     ],
+    silent: ["start_timeout"],
     ignored: [
       "job_gc_interval", "job_gc_threshold", "eval_gc_threshold", "batch_eval_gc_threshold", "deployment_gc_threshold",
       "csi_volume_claim_gc_interval", "csi_volume_claim_gc_threshold", "csi_plugin_gc_threshold",
@@ -55,9 +57,9 @@ extension Schema {
     [
       "enabled": .boolean, "servers": .appendedList, "server_join": .block(join), "state_dir": .text,
       "alloc_dir": .text, "node_class": .text, "node_pool": .text, "meta": .map, "options": .map,
-      "network_interface": .text, "no_host_uuid": .choice,
+      "network_interface": .text,
     ],
-    silent: ["stats", "disable_remote_exec", "max_kill_timeout", "gc_interval"],
+    silent: ["stats", "no_host_uuid", "disable_remote_exec", "max_kill_timeout", "gc_interval"],
     ignored: [
       "network_speed", "cpu_total_compute", "cpu_disable_dmidecode", "memory_total_mb", "disk_total_mb", "disk_free_mb",
       "reservable_cores", "reserved", "client_min_port", "client_max_port", "min_dynamic_port", "max_dynamic_port",

@@ -16,7 +16,8 @@ extension ServerSettings {
 
     if let version = settings.integer("server.protocol_version"), version > 1 {
       throw settings.refused(
-        "Protocol version '\(version)' too high. Must be in range: [1, 1]; remove protocol_version", "server.protocol_version")
+        "Protocol version '\(version)' too high. Must be in range: [1, 1]; remove protocol_version",
+        "server.protocol_version")
     }
     raftProtocol = settings.integer("server.raft_protocol") ?? 3
     guard (2...3).contains(raftProtocol) else {
@@ -33,7 +34,8 @@ extension ServerSettings {
     raftSnapshotInterval = settings.duration("server.raft_snapshot_interval") ?? .seconds(120)
     guard raftSnapshotInterval > .milliseconds(5) else {
       throw settings.refused(
-        "raft_snapshot_interval must be greater than 5ms; raise it, or remove it for 120s", "server.raft_snapshot_interval")
+        "raft_snapshot_interval must be greater than 5ms; raise it, or remove it for 120s",
+        "server.raft_snapshot_interval")
     }
     raftTrailingLogs = settings.integer("server.raft_trailing_logs") ?? 10240
     encryptionKey = try Self.encryptionKey(settings)
@@ -84,7 +86,8 @@ extension ClientSettings {
       }
     }
     if !isServer, servers.isEmpty, join.retry.isEmpty {
-      settings.warn("the client knows no server and waits to be told one; set servers = [\"address:4647\"], or give --servers")
+      settings.warn(
+        "the client knows no server and waits to be told one; set servers = [\"address:4647\"], or give --servers")
     }
     nodeClass = settings.text("client.node_class") ?? ""
     nodePool = settings.text("client.node_pool") ?? "default"
@@ -116,27 +119,26 @@ extension JoinSettings {
 
   fileprivate init(server settings: Settings, serfPort: UInt16) throws(ConfigurationError) {
     let block = "server.server_join"
-    var old = "server"
     for key in ["retry_join", "start_join", "retry_max", "retry_interval"] {
-      guard let place = settings.place("server.\(key)"), let blockPlace = settings.place("\(block).retry_join")
-        ?? (key == "start_join" ? settings.place("\(block).start_join") : nil)
+      guard let place = settings.place("server.\(key)"),
+        let blockPlace = settings.list("\(block).retry_join").first?.place
+          ?? (key == "start_join" ? settings.list("\(block).start_join").first?.place : nil)
       else { continue }
-      if case .option = blockPlace {
-        // Options win over files, in whichever spelling the files say it.
-        if key == "retry_join" { old = block }
-        continue
-      }
+      // Options win over files, in whichever spelling the files say it.
+      if case .option = blockPlace { continue }
       throw ConfigurationError(
-        "server_join and \(key) cannot both be defined; prefer setting the server_join stanza at \(blockPlace) and remove "
-          + "this \(key)", at: place)
+        "server_join and \(key) cannot both be defined; prefer setting the server_join stanza at \(blockPlace) "
+          + "and remove this \(key)", at: place)
     }
-    let retry = settings.list("\(block).retry_join").isEmpty ? settings.list("\(old).retry_join") : settings.list("\(block).retry_join")
+    let retry = settings.list("\(block).retry_join")
     try self.init(
-      settings, start: settings.list("\(block).start_join") + settings.list("server.start_join"), retry: retry,
+      settings, start: settings.list("\(block).start_join") + settings.list("server.start_join"),
+      retry: retry.isEmpty ? settings.list("server.retry_join") : retry,
       paths: [block, "server"], defaultPort: serfPort)
-    if let start = settings.list("\(block).start_join").first, !settings.list("\(block).retry_join").isEmpty {
+    if let start = settings.list("\(block).start_join").first, !retry.isEmpty {
       throw ConfigurationError(
-        "retry_join and start_join cannot both be defined; keep retry_join, which also waits for servers that start later",
+        "retry_join and start_join cannot both be defined; keep retry_join, which also waits for servers that "
+          + "start later",
         at: start.place)
     }
   }
@@ -161,7 +163,8 @@ extension JoinSettings {
     for path in paths {
       guard let interval = settings.duration("\(path).retry_interval") else { continue }
       guard interval > .zero else {
-        throw settings.refused("retry_interval is zero, which would join without pause; use \"1s\" or more", "\(path).retry_interval")
+        throw settings.refused(
+          "retry_interval is zero, which would join without pause; use \"1s\" or more", "\(path).retry_interval")
       }
       retryInterval = interval
       break
@@ -173,7 +176,8 @@ extension JoinSettings {
   ) throws(ConfigurationError) -> [JoinEntry] {
     if elements.count > maximumEntries, let last = elements.last {
       throw ConfigurationError(
-        "\(key) has \(elements.count) entries; use at most \(maximumEntries), one that answers is enough", at: last.place)
+        "\(key) has \(elements.count) entries; use at most \(maximumEntries), one that answers is enough",
+        at: last.place)
     }
     var entries: [JoinEntry] = []
     for element in elements {

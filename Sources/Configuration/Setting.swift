@@ -40,7 +40,9 @@ struct Setting: Sendable {
       guard let text = value.scalarText else { throw refused("and should be one text, such as \(path) = \"...\"") }
       content = .text(text)
     case .integer, .explicitInteger:
-      guard let number = value.numeral?.wholeNumber else { throw refused("which is not a whole number; write digits only") }
+      guard let number = value.numeral?.wholeNumber else {
+        throw refused("which is not a whole number; write digits only")
+      }
       guard number >= 0 else { throw refused("which is negative; use 0 or more") }
       content = .integer(number)
     case .port:
@@ -86,7 +88,8 @@ struct Setting: Sendable {
       for item in block.items {
         guard item.labels.isEmpty, let text = item.value.scalarText else {
           throw ConfigurationError(
-            "\(path).\(item.key) is \(item.value.words), and should be one text, such as \(item.key) = \"...\"", at: item.place)
+            "\(path).\(item.key) is \(item.value.words), and should be one text, such as \(item.key) = \"...\"",
+            at: item.place)
         }
         pairs.append(Pair(key: item.key, text: text, place: item.place))
       }

@@ -12,17 +12,14 @@ struct Settings: Sendable {
   }
 
   /// Merges one option or default, given as the text an operator would type.
-  mutating func merge(_ path: String, _ kind: Value.Kind, from place: SourcePlace) throws(ConfigurationError) {
-    guard let kind_ = Self.kind(of: path) else { preconditionFailure("no setting is called \(path)") }
+  mutating func merge(_ path: String, _ value: Value.Kind, from place: SourcePlace) throws(ConfigurationError) {
+    guard let kind = Self.kind(of: path) else { preconditionFailure("no setting is called \(path)") }
     do {
-      apply(try Setting(Value(kind, at: place), kind: kind_, path: path), to: path)
+      apply(try Setting(Value(value, at: place), kind: kind, path: path), to: path)
     } catch {
       throw Self.worded(error, for: place, path: path)
     }
   }
-
-  /// Replaces what the files said, where an option overrides a list that files would extend.
-  mutating func remove(_ path: String) { byPath[path] = nil }
 
   /// Adds a sentence for the operator; each is kept once.
   mutating func warn(_ sentence: String) {
@@ -70,6 +67,9 @@ struct Settings: Sendable {
       seen[key.name] = item.place
       switch key.use {
       case .silent: continue
+      case .ignored where item.value.kind == .boolean(false):
+        // Switched off here, absent there: the same.
+        continue
       case .ignored:
         warn("ignored: \(inner) (\(item.place)): nomadd forms the cluster and has no use for it")
         continue
@@ -91,7 +91,10 @@ struct Settings: Sendable {
   }
 
   private mutating func apply(_ setting: Setting, to path: String) {
-    guard let earlier = byPath[path] else { return byPath[path] = setting }
+    guard let earlier = byPath[path] else {
+      byPath[path] = setting
+      return
+    }
     let (merged, surprise) = earlier.merged(with: setting)
     byPath[path] = merged
     if surprise {

@@ -1,5 +1,6 @@
 extension SourceText {
-  /// A double-quoted HCL string, the position on its opening quote. `${...}` is kept as it stands, quotes inside included.
+  /// A double-quoted HCL string, the position on its opening quote. `${...}` is kept as it stands, with the quotes
+  /// inside.
   mutating func hclString() throws(ConfigurationError) -> String {
     let opening = place
     advance()

@@ -22,7 +22,9 @@ struct SourceText {
       throw error("the file starts with a byte order mark; save it as UTF-8 without one")
     }
     if String(validating: bytes, as: UTF8.self) == nil {
-      for (found, repaired) in zip(bytes, String(decoding: bytes, as: UTF8.self).utf8) where found == repaired { advance() }
+      for (found, repaired) in zip(bytes, String(decoding: bytes, as: UTF8.self).utf8) where found == repaired {
+        advance()
+      }
       throw error("the bytes here are not UTF-8; save the file as UTF-8")
     }
   }

@@ -41,8 +41,15 @@ import Testing
       ("{{ GetAllInterfaces | include \"name\" \"lo\" | attr \"address\" }}", "127.0.0.1"),
       ("{{ GetPrivateInterfaces | include \"network\" \"172.16.0.0/12\" | attr \"address\" }}", "172.17.0.1"),
       ("{{ GetPrivateInterfaces | exclude \"type\" \"ipv6\" | join \"address\" \",\" }}", "10.0.0.5,172.17.0.1"),
-      ("{{ GetAllInterfaces | include \"rfc\" \"1918\" | include \"flags\" \"forwardable|up\" | sort \"-address\" | limit 1 | attr \"string\" }}", "fd00::5/64"),
-      ("{{ GetAllInterfaces | exclude \"flags\" \"loopback\" | sort \"type,-name\" | limit 2 | join \"name\" \" \" }}", "eth3 eth2"),
+      (
+        "{{ GetAllInterfaces | include \"rfc\" \"1918\" | include \"flags\" \"forwardable|up\" | sort "
+          + "\"-address\" | limit 1 | attr \"string\" }}",
+        "fd00::5/64"
+      ),
+      (
+        "{{ GetAllInterfaces | exclude \"flags\" \"loopback\" | sort \"type,-name\" | limit 2 | join \"name\" \" \" }}",
+        "eth3 eth2"
+      ),
       ("{{ GetDefaultInterfaces | include \"type\" \"ipv6\" | attr \"address\" }}", "fd00::5"),
       ("{{ GetAllInterfaces | unique \"name\" | offset 2 | limit 1 | attr \"name\" }}", "eth0"),
       ("a {{- \"b\" -}} c", "abc"),
@@ -55,23 +62,53 @@ import Testing
     let cases: [(String, String)] = [
       ("{{ GetPrivateIP", "the template \"{{ GetPrivateIP\" has no closing \"}}\"; add it"),
       ("{{ }}", "the template \"{{ }}\" has an empty step; write {{ GetPrivateIP }} or similar"),
-      ("{{ GetPrivateInterfaces | }}", "the template \"{{ GetPrivateInterfaces | }}\" has an empty step; write {{ GetPrivateIP }} or similar"),
+      (
+        "{{ GetPrivateInterfaces | }}",
+        "the template \"{{ GetPrivateInterfaces | }}\" has an empty step; write {{ GetPrivateIP }} or similar"
+      ),
       ("{{ GetInterfaceIP }}", "the template function GetInterfaceIP needs 1 argument(s) in quotes; add them"),
-      ("{{ GetInterfaceIP \"eth0 }}", "the template \"{{ GetInterfaceIP \\\"eth0 }}\" has a quote that is not closed; close it"),
-      ("{{ GetInterfaceIP \"(a)\" }}", "\"(a)\" for GetInterfaceIP is more than the supported patterns; use plain text with . * + ? [ ] ^ $ or |"),
-      ("{{ limit 1 }}", "the template function limit needs addresses before it; write {{ GetAllInterfaces | limit ... }}"),
+      (
+        "{{ GetInterfaceIP \"eth0 }}",
+        "the template \"{{ GetInterfaceIP \\\"eth0 }}\" has a quote that is not closed; close it"
+      ),
+      (
+        "{{ GetInterfaceIP \"(a)\" }}",
+        "\"(a)\" for GetInterfaceIP is more than the supported patterns; use plain text with . * + ? [ ] ^ $ or |"
+      ),
+      (
+        "{{ limit 1 }}",
+        "the template function limit needs addresses before it; write {{ GetAllInterfaces | limit ... }}"
+      ),
       ("{{ GetAllInterfaces | limit \"x\" }}", "the template function limit needs a number from 0 up; correct it"),
-      ("{{ GetAllInterfaces | math \"address\" \"+1\" }}", "the template function \"math\" is not known; use include, exclude, sort, unique, limit, offset, attr or join after a source of addresses"),
-      ("{{ GetAllInterfaces | attr \"binary\" }}", "a template cannot print the attribute \"binary\"; use address, name, type, mask_bits or string"),
-      ("{{ GetAllInterfaces | sort \"port\" }}", "a template cannot sort by \"port\"; use default, private, type, name, address or size"),
-      ("{{ GetAllInterfaces | include \"network\" \"ten\" }}", "\"ten\" is not a list of networks; write \"10.0.0.0/8|192.168.0.0/16\""),
-      ("{{ GetAllInterfaces | include \"port\" \"1\" }}", "a template cannot select by \"port\" \"1\"; use \"name\", \"address\", \"network\", \"type\" ipv4|ipv6|ip, \"flags\" up|down|loopback|forwardable or \"rfc\" 1918|6890"),
+      (
+        "{{ GetAllInterfaces | math \"address\" \"+1\" }}",
+        "the template function \"math\" is not known; use include, exclude, sort, unique, limit, offset, attr or "
+          + "join after a source of addresses"
+      ),
+      (
+        "{{ GetAllInterfaces | attr \"binary\" }}",
+        "a template cannot print the attribute \"binary\"; use address, name, type, mask_bits or string"
+      ),
+      (
+        "{{ GetAllInterfaces | sort \"port\" }}",
+        "a template cannot sort by \"port\"; use default, private, type, name, address or size"
+      ),
+      (
+        "{{ GetAllInterfaces | include \"network\" \"ten\" }}",
+        "\"ten\" is not a list of networks; write \"10.0.0.0/8|192.168.0.0/16\""
+      ),
+      (
+        "{{ GetAllInterfaces | include \"port\" \"1\" }}",
+        "a template cannot select by \"port\" \"1\"; use \"name\", \"address\", \"network\", \"type\" "
+          + "ipv4|ipv6|ip, \"flags\" up|down|loopback|forwardable or \"rfc\" 1918|6890"
+      ),
     ]
     for (text, wanted) in cases { #expect(template(text) == "error: " + wanted) }
     #expect(
       refusal("bind_addr = \"{{ Foo }}\" server { enabled = true } data_dir = \"/d\"")
         == "a.hcl:1:13: bind_addr: the template function \"Foo\" is not known; use GetPrivateIP, GetPublicIP, "
-        + "GetInterfaceIP \"eth0\", GetAllInterfaces, GetPrivateInterfaces, GetDefaultInterfaces with include, exclude, "
+        + "GetInterfaceIP \"eth0\", GetAllInterfaces, GetPrivateInterfaces, GetDefaultInterfaces with include, "
+        + "exclude, "
         + "sort, limit, attr or join")
   }
 
@@ -81,7 +118,9 @@ import Testing
       ("e.h[0-9]+", "exh42", true), ("^e[^t]", "eth0", false), ("a|b$", "xb", true), ("wl.*0", "wlan10", true),
       ("x?y", "y", true), ("br\\-1", "br-1", true), ("", "lo", true),
     ]
-    for (pattern, name, wanted) in cases { #expect((NamePattern(pattern)?.matches(name) ?? false) == wanted, "\(pattern) \(name)") }
+    for (pattern, name, wanted) in cases {
+      #expect((NamePattern(pattern)?.matches(name) ?? false) == wanted, "\(pattern) \(name)")
+    }
     for pattern in ["a**", "*", "[", "[]", "a{2}", "\\d", "a^b", String(repeating: "a", count: 65)] {
       #expect(NamePattern(pattern) == nil, "\(pattern)")
     }
@@ -99,8 +138,10 @@ import Testing
   @Test func wildcardBindWithoutPrivateAddressIsRefused() {
     #expect(
       refusal(minimal, host: lonely)
-        == "no address to advertise for http: the agent binds 0.0.0.0, and this machine has no private address. Defaulting "
-        + "advertise to localhost is unsafe, please set advertise manually, such as --advertise 192.0.2.10, or give one "
+        == "no address to advertise for http: the agent binds 0.0.0.0, and this machine has no private address. "
+        + "Defaulting "
+        + "advertise to localhost is unsafe, please set advertise manually, such as --advertise 192.0.2.10, or "
+        + "give one "
         + "address to --bind")
   }
 
@@ -159,12 +200,28 @@ import Testing
 
   @Test func addressesThatCannotBeUsed() {
     let cases: [(String, String)] = [
-      ("bind_addr = \"10.0.0.1:4646\"", "13: bind_addr: \"10.0.0.1:4646\" has a port, and only an address belongs here; set the port in the block ports"),
+      (
+        "bind_addr = \"10.0.0.1:4646\"",
+        "13: bind_addr: \"10.0.0.1:4646\" has a port, and only an address belongs here; set the port in the block ports"
+      ),
       ("bind_addr = \"10.0.0.256\"", "13: bind_addr: \"10.0.0.256\" is not an IPv4 address; correct it"),
-      ("bind_addr = \"{{ GetInterfaceIP \\\"wg0\\\" }}\"", "13: bind_addr = \"{{ GetInterfaceIP \\\"wg0\\\" }}\" finds no address on this machine; write an address instead"),
-      ("advertise { rpc = \"0.0.0.0\" }", "19: advertise.rpc is 0.0.0.0, which nobody can reach; write the address that other agents use for this machine"),
-      ("advertise { rpc = \"10.0.0.1:99999\" }", "19: advertise.rpc: the port \"99999\" of \"10.0.0.1:99999\" is not a number from 1 to 65535; correct it"),
-      ("advertise { serf = \"bad host\" }", "20: advertise.serf: Multiple addresses found (\"bad host\"), please configure one."),
+      (
+        "bind_addr = \"{{ GetInterfaceIP \\\"wg0\\\" }}\"",
+        "13: bind_addr = \"{{ GetInterfaceIP \\\"wg0\\\" }}\" finds no address on this machine; write an address "
+          + "instead"
+      ),
+      (
+        "advertise { rpc = \"0.0.0.0\" }",
+        "19: advertise.rpc is 0.0.0.0, which nobody can reach; write the address that other agents use for this machine"
+      ),
+      (
+        "advertise { rpc = \"10.0.0.1:99999\" }",
+        "19: advertise.rpc: the port \"99999\" of \"10.0.0.1:99999\" is not a number from 1 to 65535; correct it"
+      ),
+      (
+        "advertise { serf = \"bad host\" }",
+        "20: advertise.serf: Multiple addresses found (\"bad host\"), please configure one."
+      ),
       ("ports { http = 4647 }", "16: ports.http and ports.rpc are both 4647; give each service its own port"),
     ]
     for (text, wanted) in cases { #expect(refusal(minimal + text) == "a.hcl:2:" + wanted) }
@@ -181,7 +238,10 @@ import Testing
     #expect(outcome.configuration?.advertise.rpc == endpoint("10.0.0.5:4647"))
     #expect(
       outcome.warnings
-        == ["advertise.rpc = \"{{ GetInterfaceIP \\\"wg0\\\" }}\" finds no address on this machine and is treated as not set"])
+        == [
+          "advertise.rpc = \"{{ GetInterfaceIP \\\"wg0\\\" }}\" finds no address on this machine and is treated "
+            + "as not set"
+        ])
   }
 
   @Test func joinEntriesOfEveryKind() throws {
@@ -221,9 +281,17 @@ import Testing
       ("http://10.0.0.1:4646", "\"http://10.0.0.1:4646\" is a URL; leave out the scheme and the path"),
       ("exec= ", "\"exec=\" names no program; write exec=/path/to/program and its arguments"),
       ("provider=", "discover: provider: missing value; write provider=srv, or the addresses themselves"),
-      ("provider=foo a=b", "discover: unknown provider foo; use provider=srv, exec=PROGRAM or the addresses themselves"),
-      ("provider=aws tag_key=a tag_value=\"b c\"", "the cloud provider aws is not built in; use provider=srv, exec=PROGRAM or the addresses themselves"),
-      ("provider=srv domain=example.com", "\"provider=srv domain=example.com\" has no usable service; write provider=srv service=nomad domain=example.com"),
+      (
+        "provider=foo a=b", "discover: unknown provider foo; use provider=srv, exec=PROGRAM or the addresses themselves"
+      ),
+      (
+        "provider=aws tag_key=a tag_value=\"b c\"",
+        "the cloud provider aws is not built in; use provider=srv, exec=PROGRAM or the addresses themselves"
+      ),
+      (
+        "provider=srv domain=example.com",
+        "\"provider=srv domain=example.com\" has no usable service; write provider=srv service=nomad domain=example.com"
+      ),
       ("provider=srv service", "found \"service\" in \"provider=srv service\", which is not key=value; correct it"),
       ("provider=\"srv", "\"provider=\\\"srv\" has a quote that is not closed; close it"),
     ]
@@ -247,7 +315,10 @@ import Testing
     var random = RandomSource(seed: 7)
     let letters = Array("{}|\"`-. []:/=<>%0a1fGetPrivateIP include \\^$*+?,\u{e9}")
     for _ in 0..<20_000 {
-      let text = String((0..<Int.random(in: 0..<24, using: &random)).map { _ in letters[Int.random(in: 0..<letters.count, using: &random)] })
+      let text = String(
+        (0..<Int.random(in: 0..<24, using: &random)).map { _ in
+          letters[Int.random(in: 0..<letters.count, using: &random)]
+        })
       _ = try? JoinEntry(text, defaultPort: 1)
       _ = try? JoinEntry("provider=" + text, defaultPort: 1)
       _ = try? AddressTemplate("{{" + text + "}}").evaluate(crowded.interfaces)

@@ -30,7 +30,9 @@ import Testing
   }
 
   @Test func escapesBecomeCharacters() throws {
-    #expect(try value(#""\a\b\f\n\r\t\v\\\"\101\x41\u00e9\U0001F600""#) == .text("\u{7}\u{8}\u{c}\n\r\t\u{b}\\\"AA\u{e9}\u{1F600}"))
+    #expect(
+      try value(#""\a\b\f\n\r\t\v\\\"\101\x41\u00e9\U0001F600""#)
+        == .text("\u{7}\u{8}\u{c}\n\r\t\u{b}\\\"AA\u{e9}\u{1F600}"))
   }
 
   @Test func interpolationIsKeptAsItStands() throws {
@@ -94,8 +96,15 @@ import Testing
     let cases: [(String, String)] = [
       ("server {\n", "2:1: the block opened at a.hcl:1:8 is not closed; add the missing \"}\""),
       ("}", "1:1: this \"}\" closes no block; remove it"),
-      ("a = = 1", "1:5: found \"=\" where the value of a should be; write a \"text\", a number, true, false, [ ... ] or { ... }"),
-      ("a =", "1:4: found the end of the file where the value of a should be; write a \"text\", a number, true, false, [ ... ] or { ... }"),
+      (
+        "a = = 1",
+        "1:5: found \"=\" where the value of a should be; write a \"text\", a number, true, false, [ ... ] or { ... }"
+      ),
+      (
+        "a =",
+        "1:4: found the end of the file where the value of a should be; write a \"text\", a number, true, false, "
+          + "[ ... ] or { ... }"
+      ),
       ("a = abc", "1:5: found the bare word \"abc\" as the value of a; write \"abc\""),
       ("log_level = debug # x", "1:13: found the bare word \"debug\" as the value of log_level; write \"debug\""),
       ("a = \"abc\nb = 1", "1:5: this text has no closing quote on its line; add the missing '\"'"),
@@ -110,7 +119,10 @@ import Testing
       ("5 = 1", "1:1: found \"5\" where a key should be; write key = value or key { ... }"),
       ("a = [1\n", "2:1: the list opened at a.hcl:1:5 is not closed; add the missing \"]\""),
       ("a = [1 2]", "1:8: found \"2\" in the list of a; put \",\" between two values or \"]\" after the last"),
-      ("a = [,]", "1:6: found \",\" where the value of a should be; write a \"text\", a number, true, false, [ ... ] or { ... }"),
+      (
+        "a = [,]",
+        "1:6: found \",\" where the value of a should be; write a \"text\", a number, true, false, [ ... ] or { ... }"
+      ),
       ("a = 5s", "1:5: 5s is not a number; write \"5s\" if it is a text or a duration"),
       ("a = 10.0.0.1", "1:5: 10.0.0.1 is not a number; write \"10.0.0.1\" if it is a text or a duration"),
       ("a = <<EOF\nx\n", "1:5: this text has no closing line; add a line that holds only EOF"),
@@ -132,7 +144,10 @@ import Testing
   }
 
   @Test func bytesThatAreNotTextAreRefused() {
-    #expect(throws: ConfigurationError("the bytes here are not UTF-8; save the file as UTF-8", at: .file(path: "x", line: 2, column: 3))) {
+    #expect(
+      throws: ConfigurationError(
+        "the bytes here are not UTF-8; save the file as UTF-8", at: .file(path: "x", line: 2, column: 3))
+    ) {
       try SourceText(Array("a\nbc".utf8) + [0xFF, 0x20], path: "x")
     }
     #expect(throws: ConfigurationError.self) {
@@ -149,7 +164,11 @@ import Testing
 
   @Test func jsonErrorsNameThePlaceTheFindAndTheRemedy() {
     let cases: [(String, String)] = [
-      (#"{"region": }"#, #"1:12: found "}" where the value of "region" should be; write a "text", a number, true, false, [ ... ] or { ... }"#),
+      (
+        #"{"region": }"#,
+        #"1:12: found "}" where the value of "region" should be; write a "text", a number, true, false, [ ... ] "#
+          + #"or { ... }"#
+      ),
       (#"{"a": 1,}"#, #"1:9: found "}" where a key in double quotes should be; write "key": value"#),
       (#"{a: 1}"#, #"1:2: found "a" where a key in double quotes should be; write "key": value"#),
       (#"{"a" 1}"#, #"1:6: found "1" after the key "a"; JSON wants ":" there"#),
@@ -157,8 +176,15 @@ import Testing
       (#"{"a": [1"#, #"1:9: the list opened at a.json:1:7 is not closed; add the missing "]""#),
       (#"{"a": 1"#, #"1:8: the object opened at a.json:1:1 is not closed; add the missing "}""#),
       (#"{} x"#, #"1:4: found "x" after the document; a file holds one JSON object"#),
-      (#"{"a": nan}"#, #"1:7: found "nan" where the value of "a" should be; write a "text", a number, true, false, [ ... ] or { ... }"#),
-      (#"{"a": 0x10}"#, #"1:7: found "0x10" where the value of "a" should be; write a "text", a number, true, false, [ ... ] or { ... }"#),
+      (
+        #"{"a": nan}"#,
+        #"1:7: found "nan" where the value of "a" should be; write a "text", a number, true, false, [ ... ] or { ... }"#
+      ),
+      (
+        #"{"a": 0x10}"#,
+        #"1:7: found "0x10" where the value of "a" should be; write a "text", a number, true, false, [ ... ] or { "#
+          + #"... }"#
+      ),
       (#"{"a": "\ud83d"}"#, #"1:8: "d83d" is not the number of a character; write 4 digits"#),
     ]
     for (text, wanted) in cases { #expect(jsonComplaint(text) == "a.json:" + wanted) }
@@ -171,7 +197,9 @@ import Testing
     #expect(Interval(duration: ".5s") == .milliseconds(500))
     #expect(Interval(duration: "1us2µs3ns") == .nanoseconds(3003))
     #expect(Interval(duration: "2540400h") == .hours(2_540_400))
-    for text in ["", "10", "s", "1d", "1 s", "1s ", "--1s", "+", ".", ".s", "1.s.", "99999999999999999999s", "9999999h"] {
+    for text in [
+      "", "10", "s", "1d", "1 s", "1s ", "--1s", "+", ".", ".s", "1.s.", "99999999999999999999s", "9999999h",
+    ] {
       #expect(Interval(duration: text) == nil, "\(text)")
     }
   }
@@ -181,13 +209,16 @@ import Testing
     #expect("AQ==".base64Bytes == [1])
     #expect("AQI=".base64Bytes == [1, 2])
     #expect("+/8A".base64Bytes == [0xFB, 0xFF, 0])
-    for text in ["A", "AQ", "AQ=", "A===", "====", "AQ=A", "A?==", "AQ==AQ=="] { #expect(text.base64Bytes == nil, "\(text)") }
+    for text in ["A", "AQ", "AQ=", "A===", "====", "AQ=A", "A?==", "AQ==AQ=="] {
+      #expect(text.base64Bytes == nil, "\(text)")
+    }
   }
 
   /// Every prefix and every one-byte change of a real file either parses or is refused with a place: nothing traps.
   @Test func damagedFilesAreRefusedNotTrapped() {
     let text = Array(
-      "a = \"x\\u00e9${b}\" /* c */ # d\nserver \"l\" { e = [1, 2.5e3, <<-F\n  g\n  F\n, true] }\nh = { i = 0x1F }".utf8)
+      "a = \"x\\u00e9${b}\" /* c */ # d\nserver \"l\" { e = [1, 2.5e3, <<-F\n  g\n  F\n, true] }\nh = { i = 0x1F }".utf8
+    )
     var refusals = 0
     func check(_ bytes: [UInt8]) {
       for json in [false, true] {

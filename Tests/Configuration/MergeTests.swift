@@ -14,13 +14,15 @@ import Testing
     """
 
   private func merged(_ first: String, _ second: String, _ options: [String] = []) throws -> AgentConfiguration {
-    let outcome = resolve(["--config=1.hcl", "--config=2.hcl"] + options, files: ["1.hcl": base + first, "2.hcl": second])
+    let outcome = resolve(
+      ["--config=1.hcl", "--config=2.hcl"] + options, files: ["1.hcl": base + first, "2.hcl": second])
     return try #require(outcome.configuration, "\(outcome.text ?? "")")
   }
 
   @Test func laterTextAndNumberWinUnlessEmpty() throws {
     let configuration = try merged(
-      "region = \"a\"\nname = \"n\"\nports { http = 1000 }", "region = \"b\"\nname = \"\"\nports { http = 2000 rpc = 3000 }")
+      "region = \"a\"\nname = \"n\"\nports { http = 1000 }",
+      "region = \"b\"\nname = \"\"\nports { http = 2000 rpc = 3000 }")
     #expect(configuration.region == "b")
     #expect(configuration.name == "n")
     #expect(configuration.bind.http.map(\.port) == [2000])
@@ -29,7 +31,8 @@ import Testing
   }
 
   @Test func bootstrapExpectOfZeroDoesNotReset() throws {
-    #expect(try merged("server { bootstrap_expect = 3 }", "server { bootstrap_expect = 0 }").server?.bootstrapExpect == 3)
+    #expect(
+      try merged("server { bootstrap_expect = 3 }", "server { bootstrap_expect = 0 }").server?.bootstrapExpect == 3)
   }
 
   @Test func trueStaysAndTheOperatorIsTold() throws {
@@ -39,19 +42,22 @@ import Testing
     #expect(outcome.configuration?.leaveOnInterrupt == true)
     #expect(
       outcome.warnings == [
-        "2.hcl:1:22: leave_on_interrupt = false has no effect, because 1.hcl:5:22 set it to true and true stays; remove it there"
+        "2.hcl:1:22: leave_on_interrupt = false has no effect, because 1.hcl:5:22 set it to true and true stays; "
+          + "remove it there"
       ])
   }
 
   @Test func laterChoiceWinsAlsoWhenFalse() throws {
-    let configuration = try merged("autopilot { cleanup_dead_servers = true }", "autopilot { cleanup_dead_servers = false }")
+    let configuration = try merged(
+      "autopilot { cleanup_dead_servers = true }", "autopilot { cleanup_dead_servers = false }")
     #expect(!configuration.autopilot.cleanupDeadServers)
   }
 
   @Test func mapsMergeByKeyAndServersAppend() throws {
     let configuration = try merged(
       "client { enabled = true servers = [\"10.0.0.1\"] meta { a = 1 b = 2 } }",
-      "client { servers = [\"10.0.0.2\"] meta { b = 3 c = 4 } }", ["--servers", "10.0.0.3,10.0.0.4:5", "--meta", "a=9=9"])
+      "client { servers = [\"10.0.0.2\"] meta { b = 3 c = 4 } }",
+      ["--servers", "10.0.0.3,10.0.0.4:5", "--meta", "a=9=9"])
     #expect(
       configuration.client?.servers
         == [endpoint("10.0.0.1:4647"), endpoint("10.0.0.2:4647"), endpoint("10.0.0.3:4647"), endpoint("10.0.0.4:5")])
@@ -61,7 +67,8 @@ import Testing
   }
 
   @Test func oldRetryJoinListsAreAppended() throws {
-    let join = try merged("server { retry_join = [\"10.0.0.1\"] }", "server { retry_join = [\"10.0.0.2\"] }").server?.join
+    let join = try merged("server { retry_join = [\"10.0.0.1\"] }", "server { retry_join = [\"10.0.0.2\"] }").server?
+      .join
     #expect(join?.retry == [.endpoint(endpoint("10.0.0.1:4648")), .endpoint(endpoint("10.0.0.2:4648"))])
   }
 
@@ -88,7 +95,8 @@ import Testing
     let outcome = resolve(
       ["-config", "d/", "-config", "e.conf"],
       files: [
-        "d/20.hcl": "region = \"hcl20\"", "d/10.json": "{\"region\": \"json10\", \"data_dir\": \"/d\"}", "d/30.hcl~": "bad =",
+        "d/20.hcl": "region = \"hcl20\"", "d/10.json": "{\"region\": \"json10\", \"data_dir\": \"/d\"}",
+        "d/30.hcl~": "bad =",
         "d/.#40.hcl": "bad =", "d/#50.hcl#": "bad =", "d/readme.txt": "bad =", "d/sub/60.hcl": "bad =",
         "e.conf": "server { enabled = true }",
       ])
@@ -97,10 +105,20 @@ import Testing
     #expect(configuration.region == "hcl20")
   }
 
+  @Test func theDiskListsADirectory() {
+    let disk = DiskFiles()
+    #expect(disk.kind(of: "deploy/examples/dev") == .directory)
+    #expect(disk.kind(of: "deploy/examples/none") == nil)
+    #expect(
+      disk.names(in: "deploy/examples/dev")?.sorted() == ["client.hcl", "server1.hcl", "server2.hcl", "server3.hcl"])
+    #expect(disk.contents(of: "deploy/examples/none") == nil)
+  }
+
   @Test func emptyDirectoryIsAWarning() {
     let files = MemoryFiles(emptyDirectories: ["d"])
-    guard case .run(_, let warnings) = resolveCommandLine(
-      ["--config", "d", "--dev"], host: machine, version: "1", files: files)
+    guard
+      case .run(_, let warnings) = resolveCommandLine(
+        ["--config", "d", "--dev"], host: machine, version: "1", files: files)
     else {
       Issue.record("refused")
       return
