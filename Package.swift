@@ -55,7 +55,7 @@ let package = Package(
     module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
     module("Configuration", ["Base", argumentParser]),
-    module("API", ["HTTP", "Server", "Client"]),
+    module("API", ["HTTP"]),
 
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
@@ -64,7 +64,7 @@ let package = Package(
     module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
 
     executable("nomadd", ["Agent"]),
-    executable("nomad", ["HTTP", "Configuration", argumentParser]),
+    executable("nomad", ["HTTP"]),
     executable("nomad-bench", ["HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),
