@@ -17,6 +17,8 @@ struct FormCommand: ParsableCommand {
   @Option(help: "Client agents to start.") var clients = 0
   @Option(help: "bootstrap_expect of every server; the number of servers if not given.") var expect: Int?
   @Option(help: "Rounds.") var rounds = 10
+  @Option(help: "Go on with further rounds until this much time has passed, however many that makes.")
+  var during: DurationArgument?
   @Option(help: "The agent's command, split at blanks; nomadd beside this program if not given.") var agent: String?
   @Option(help: "The agent's command line.") var dialect = Dialect.nomadd
   @Option(help: "Pause between two starts.") var stagger = DurationArgument(.zero)
@@ -53,13 +55,17 @@ struct FormCommand: ParsableCommand {
     var results: [FormResult] = []
     var failures: [String] = []
     var interruption: HarnessError?
-    for number in 1...rounds {
+    let end = during.map { MonotonicClock.now() + $0.interval }
+    var number = 0
+    while end.map({ MonotonicClock.now() < $0 }) ?? (number < rounds) {
+      number += 1
       do {
         let result = try FormRound(plan, signals: signals).run()
         results.append(result)
         progress("round \(number): all agree after \(decimal(result.agreed.milliseconds, places: 1)) ms")
       } catch HarnessError.interrupted(let signal) {
         interruption = .interrupted(signal: signal)
+        progress("interrupted by signal \(signal); results of \(results.count) rounds")
         break
       } catch {
         failures.append("round \(number): \(error)")
@@ -74,7 +80,7 @@ struct FormCommand: ParsableCommand {
       print(report.text, terminator: "")
     case nil: print(report.text, terminator: "")
     }
-    if let interruption { throw interruption }
+    if case .interrupted(let signal) = interruption { throw ExitCode(128 + signal) }
     guard failures.isEmpty, isWithinBudgets(report.summary) else { throw ExitCode(1) }
   }
 
