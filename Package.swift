@@ -55,17 +55,17 @@ let package = Package(
     module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
     module("Configuration", ["Base", argumentParser]),
-    module("API", ["HTTP", "Server", "Client"]),
+    module("API", ["HTTP"]),
 
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
     module("Simulator", ["Server", "Client"]),
     module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
-    module("Harness", ["Base"]),
+    module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),
-    executable("nomad", ["HTTP", "Configuration", argumentParser]),
+    executable("nomad", ["HTTP"]),
     executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),
@@ -84,7 +84,7 @@ let package = Package(
     tests("Reactor", ["Reactor"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
-    tests("EndToEnd", ["Harness"]),
+    tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Interop", ["Membership", "Raft", "RPC", "Reactor"]),
     tests("Tidy", []),
   ]

@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-/// A JSON value, for looking into answers whose shape is the thing under test.
+/// A JSON value, for looking into answers whose shape is the thing under test. Read by Foundation and not by the
+/// product's own reader, which might forgive what the product's writer does wrong.
 public enum JSON: Equatable, Sendable, Decodable {
   case null
   case bool(Bool)

@@ -1,4 +1,5 @@
 import Base
+import HTTP
 import Harness
 
 /// What one round measured. Times count from just before the last process of the round is started, but for `failover`,
@@ -140,7 +141,7 @@ final class FormRound {
 
   /// Feeds answers to `isDone` until it says so.
   private func watch(
-    _ goal: String, seen: () -> String, _ isDone: (Int, HTTPAnswer) -> Bool
+    _ goal: String, seen: () -> String, _ isDone: (Int, HTTPResponse) -> Bool
   ) throws {
     let deadline = MonotonicClock.now() + plan.timeout
     while true {
@@ -181,7 +182,7 @@ final class FormRound {
     servers.map { "\(agents[$0].settings.name): \(agents[$0].leader ?? "none")" }.joined(separator: ", ")
   }
 
-  private static func leader(in answer: HTTPAnswer) -> String? {
+  private static func leader(in answer: HTTPResponse) -> String? {
     guard answer.status == 200, let text = try? JSON(parsing: answer.body).text, !text.isEmpty else { return nil }
     return text
   }

@@ -1,11 +1,12 @@
 import Base
 import Glibc
+import HTTP
 import Harness
 
 /// Asks several agents the same question over and over, on one thread, without blocking on any of them.
 final class Prober {
   private struct Target {
-    var connection: HTTPConnection
+    var connection: HTTPCaller
     /// The question being repeated; `nil` leaves the agent alone.
     var path: String?
     var due: Instant
@@ -19,7 +20,7 @@ final class Prober {
 
   /// Returns the number by which `ask` and `turn` name the agent.
   func add(_ address: SocketAddress) -> Int {
-    targets.append(Target(connection: HTTPConnection(to: address), path: nil, due: .start))
+    targets.append(Target(connection: HTTPCaller(to: address), path: nil, due: .start))
     return targets.count - 1
   }
 
@@ -32,9 +33,9 @@ final class Prober {
   }
 
   /// Waits until something is ready or due, or for 20 ms, and returns the answers that are complete, by agent.
-  func turn() -> [(number: Int, answer: HTTPAnswer)] {
+  func turn() -> [(number: Int, answer: HTTPResponse)] {
     wait()
-    var answers: [(Int, HTTPAnswer)] = []
+    var answers: [(Int, HTTPResponse)] = []
     for number in targets.indices {
       guard let path = targets[number].path else { continue }
       let connection = targets[number].connection

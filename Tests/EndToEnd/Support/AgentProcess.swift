@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import HTTP
 import Harness
 
 /// One agent of a test: its settings, its files, its process while it runs, its HTTP API.
@@ -68,10 +69,14 @@ final class AgentProcess {
   }
 
   /// One HTTP request on a connection of its own.
+  /// - Throws: `HarnessError.agentEnded` when the process does not run, which no amount of waiting changes.
   func request(
     _ method: String = "GET", _ target: String, body: [UInt8] = [], within limit: Interval = .seconds(15)
-  ) async throws -> HTTPAnswer {
-    let connection = HTTPConnection(to: settings.httpAddress)
+  ) async throws -> HTTPResponse {
+    if let end = process?.result {
+      throw HarnessError.agentEnded(name, "\(end)", output: errorText + FileText.tail(standardOutputPath, lines: 5))
+    }
+    let connection = HTTPCaller(to: settings.httpAddress)
     connection.send(method, target, body: body)
     let deadline = MonotonicClock.now() + limit
     while true {

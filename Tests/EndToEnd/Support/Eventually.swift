@@ -3,7 +3,7 @@ import Harness
 import Testing
 
 /// Polls until `condition` holds and returns how long that took. An error counts as "not yet": an agent that is starting
-/// refuses connections.
+/// refuses connections. Only an agent that has ended ends the wait.
 /// - Throws: `HarnessError.timedOut` with the last error once `limit` has passed.
 @discardableResult
 func eventually(
@@ -15,6 +15,8 @@ func eventually(
     do {
       if try await condition() { return MonotonicClock.now() - start }
       lastError = nil
+    } catch HarnessError.agentEnded(let name, let end, let output) {
+      throw HarnessError.agentEnded(name, end, output: output)
     } catch {
       lastError = error
     }

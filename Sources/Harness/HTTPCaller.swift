@@ -1,14 +1,15 @@
 import Base
 import Glibc
+import HTTP
 
-/// A client's HTTP connection that never blocks: one request at a time, kept open between requests.
+/// The calling side of an HTTP connection that never blocks: one request at a time, kept open between requests.
 ///
 /// Call `send`, then `advance` whenever `descriptor` is ready for `awaitedEvents` (or now and then) until it says
 /// something other than `.waiting`. After a failure the next `send` dials again.
-public final class HTTPConnection {
+public final class HTTPCaller {
   public enum Progress {
     case waiting
-    case answered(HTTPAnswer)
+    case answered(HTTPResponse)
     /// Refused, reset, or not HTTP. Normal while an agent is starting.
     case failed(HarnessError)
   }
@@ -30,7 +31,7 @@ public final class HTTPConnection {
   public private(set) var descriptor: Int32 = -1
   private var state = State.closed
   private var request: [UInt8] = []
-  private var reader = HTTPAnswerReader()
+  private var reader = HTTPResponseParser()
   /// A kept connection may have been closed by the peer since the last answer; then one fresh dial is fair.
   private var mayRedial = false
 
@@ -52,7 +53,8 @@ public final class HTTPConnection {
     var head = "\(method) \(target) HTTP/1.1\r\nHost: \(address)\r\n"
     if !body.isEmpty || method != "GET" { head += "Content-Length: \(body.count)\r\n" }
     request = Array("\(head)\r\n".utf8) + body
-    reader = HTTPAnswerReader()
+    reader = HTTPResponseParser()
+    reachedEnd = false
     if case .idle = state {
       mayRedial = true
       state = .sending(from: 0)
@@ -79,7 +81,8 @@ public final class HTTPConnection {
           state = start + sent == request.count ? .receiving : .sending(from: start + sent)
         case .receiving:
           guard let answer = try receive() else { return .waiting }
-          answer.keepsAlive ? state = .idle : disconnect()
+          // Whoever closes without saying so is noticed, and forgiven, at the next request.
+          answer.hasHeader("connection", "close") || reachedEnd ? disconnect() : (state = .idle)
           return .answered(answer)
         }
       }
@@ -99,11 +102,12 @@ public final class HTTPConnection {
   }
 
   private var dialError: Int32 = 0
+  private var reachedEnd = false
 
   private func dial() {
     disconnect()
     mayRedial = false
-    reader = HTTPAnswerReader()
+    reader = HTTPResponseParser()
     dialError = 0
     let type = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
     descriptor = socket(AF_INET, Int32(type), 0)
@@ -143,7 +147,7 @@ public final class HTTPConnection {
     throw .system("send to \(address)")
   }
 
-  private func receive() throws(HarnessError) -> HTTPAnswer? {
+  private func receive() throws(HarnessError) -> HTTPResponse? {
     var chunk = [UInt8](repeating: 0, count: 16_384)
     while true {
       let count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
@@ -152,10 +156,29 @@ public final class HTTPConnection {
         if errno == EAGAIN { return nil }
         throw .system("receive from \(address)")
       }
-      if count == 0 { return try reader.receiveEnd() }
+      if count == 0 {
+        reachedEnd = true
+        do { return try reader.finish() } catch { throw .badAnswer("\(error), from \(address)") }
+      }
       // From the first byte on the answer belongs to this request: no second try.
       mayRedial = false
-      if let answer = try reader.receive(chunk[..<count]) { return answer }
+      do {
+        // Bytes after the answer are dropped: there is one request at a time.
+        var offset = 0
+        if let answer = try reader.parse(chunk.borrowedBytes.extracting(0..<count), from: &offset) { return answer }
+      } catch {
+        throw .badAnswer("\(error), from \(address)")
+      }
     }
+  }
+}
+
+extension HTTPResponse {
+  /// The body as UTF-8.
+  public var text: String { String(decoding: body, as: UTF8.self) }
+
+  /// Whether a header with this name has this value; both in lower case.
+  func hasHeader(_ name: String, _ value: String) -> Bool {
+    headers.contains { $0.name.lowercased() == name && $0.value.lowercased() == value }
   }
 }
