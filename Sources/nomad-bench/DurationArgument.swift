@@ -22,13 +22,14 @@ struct DurationArgument: ExpressibleByArgument, CustomStringConvertible {
   }
 
   var description: String {
-    interval < .seconds(1) ? "\(decimal(interval.milliseconds, places: 3))ms" : "\(decimal(interval.seconds, places: 3))s"
+    interval < .seconds(1)
+      ? "\(decimal(interval.milliseconds, places: 3))ms" : "\(decimal(interval.seconds, places: 3))s"
   }
 
   var defaultValueDescription: String { description }
 }
 
-/// Fixed-point text, rounded half away from zero, without trailing zeros beyond the first place when `places` is over 1.
+/// Fixed-point text, rounded half away from zero; with more than one place, trailing zeros are left out.
 func decimal(_ value: Double, places: Int) -> String {
   var scale = 1.0
   for _ in 0..<places { scale *= 10 }

@@ -9,8 +9,8 @@ struct FormCommand: ParsableCommand {
     commandName: "form",
     abstract: "Starts servers and clients over and over and measures how a cluster forms.",
     discussion: """
-      Every round starts fresh processes with empty data directories on loopback. Times count from just before the last \
-      process is started. Exit status 1 when a round failed or a budget was exceeded.
+      Every round starts fresh processes with empty data directories on loopback. Times count from just before the \
+      last process is started. Exit status 1 when a round failed or a budget was exceeded.
       """)
 
   @Option(help: "Servers to start.") var servers = 3

@@ -49,8 +49,8 @@ struct FormPlan {
     var agents = servers
     for number in 0..<clients {
       let known = servers[0]
-      agents.append(
-        try agent("client\(number + 1)", .client(servers: [freePorts ? "\(known.rpcAddress)" : "\(known.address)"]), directory))
+      let address = freePorts ? "\(known.rpcAddress)" : "\(known.address)"
+      agents.append(try agent("client\(number + 1)", .client(servers: [address]), directory))
     }
     if knownLast { agents.append(agents.removeFirst()) }
     return agents

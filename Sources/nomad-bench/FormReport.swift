@@ -102,7 +102,9 @@ struct FormReport: Encodable {
     var lines = [headline, ""]
     for row in rows {
       var line = row[0] + String(repeating: " ", count: widths[0] - row[0].count)
-      for column in 1..<4 { line += "  " + String(repeating: " ", count: widths[column] - row[column].count) + row[column] }
+      for column in 1..<4 {
+        line += "  " + String(repeating: " ", count: widths[column] - row[column].count) + row[column]
+      }
       lines.append(line)
     }
     for failure in failures { lines.append("failed: \(failure)") }

@@ -51,7 +51,9 @@ extension EndToEnd {
         mentions: ["Must specify either server, client or dev mode"]),
       Mistake(
         testDescription: "bootstrap_expect of a client",
-        options: ["--client", "--bootstrap-expect", "3", "--data-dir", "/tmp", "--bind", "127.0.0.1", "--advertise", "127.0.0.1"],
+        options: [
+          "--client", "--bootstrap-expect", "3", "--data-dir", "/tmp", "--bind", "127.0.0.1", "--advertise", "127.0.0.1",
+        ],
         alone: true, mentions: ["Bootstrap requires server mode to be enabled"]),
     ]
 
@@ -72,7 +74,7 @@ extension EndToEnd {
       }
     }
 
-    /// A running server holds all three ports; the second one, with a data directory of its own, names the first it needs.
+    /// A running server holds all three ports; the second one, with data of its own, names the first that it needs.
     @Test func anAddressInUseIsNamed() async throws {
       try await withCluster { cluster in
         let first = try cluster.server("first", expect: 1)

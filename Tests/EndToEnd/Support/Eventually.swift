@@ -2,8 +2,8 @@ import Base
 import Harness
 import Testing
 
-/// Polls until `condition` holds and returns how long that took. An error counts as "not yet": an agent that is starting
-/// refuses connections. Only an agent that has ended ends the wait.
+/// Polls until `condition` holds and returns how long that took. An error counts as "not yet": an agent that is
+/// starting refuses connections. Only an agent that has ended ends the wait.
 /// - Throws: `HarnessError.timedOut` with the last error once `limit` has passed.
 @discardableResult
 func eventually(

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Harness
 
-/// Where the programs under test are: `NOMADD_BIN_DIR`, or the directory of the test program, where the build puts both.
+/// Where the programs under test are: `NOMADD_BIN_DIR`, or the directory of the test program: the build puts all there.
 enum Programs {
   static func path(_ name: String) throws -> String {
     let path = "\(try directory())/\(name)"

@@ -36,7 +36,9 @@ struct Table: Equatable {
     let all = [header] + rows
     let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
     return all.map { row in
-      let padded = row.indices.dropLast().map { row[$0] + String(repeating: " ", count: widths[$0] - row[$0].count + 2) }
+      let padded = row.indices.dropLast().map { column in
+        row[column] + String(repeating: " ", count: widths[column] - row[column].count + 2)
+      }
       return padded.joined() + (row.last ?? "") + "\n"
     }.joined()
   }

@@ -49,7 +49,9 @@ extension TestCluster {
 
   /// Waits until a server lists the client as ready.
   @discardableResult
-  func ready(_ client: AgentProcess, at server: AgentProcess, within limit: Interval = .seconds(30)) async throws -> Interval {
+  func ready(
+    _ client: AgentProcess, at server: AgentProcess, within limit: Interval = .seconds(30)
+  ) async throws -> Interval {
     try await eventually("\(client.name) ready", within: limit) {
       try await node(client.name, at: server)?["Status"].text == "ready"
     }

@@ -46,7 +46,9 @@ final class TestCluster {
   }
 
   /// Runs the operator's command against an agent and waits for its end.
-  func nomad(_ words: String..., at agent: AgentProcess, within limit: Interval = .seconds(30)) async throws -> CommandResult {
+  func nomad(
+    _ words: String..., at agent: AgentProcess, within limit: Interval = .seconds(30)
+  ) async throws -> CommandResult {
     commands += 1
     let output = "\(directory.path)/command\(commands)"
     let process = try ChildProcess(
