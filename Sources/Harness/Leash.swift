@@ -3,7 +3,7 @@ import Glibc
 /// Ends the agents when the program that started them dies without ending them itself (SIGKILL, a crash, a test
 /// runner's time limit).
 ///
-/// A shell reads a stream of which only this process holds the other end: `+ group` when an agent starts, `- group` when
+/// A shell reads a stream whose other end only this process holds: `+ group` when an agent starts, `- group` when
 /// it has ended. End of file means that this process is gone, and the shell kills the groups that remain. The kernel's
 /// parent-death signal is no substitute: it follows the *thread* that forked, and pool threads come and go.
 final class Leash: Sendable {

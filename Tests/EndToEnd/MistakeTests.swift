@@ -53,6 +53,7 @@ extension EndToEnd {
         testDescription: "bootstrap_expect of a client",
         options: [
           "--client", "--bootstrap-expect", "3", "--data-dir", "/tmp", "--bind", "127.0.0.1",
+          "--advertise", "127.0.0.1",
         ],
         alone: true, mentions: ["Bootstrap requires server mode to be enabled"]),
     ]
