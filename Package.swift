@@ -62,10 +62,11 @@ let package = Package(
     module("Telemetry", ["Base"]),
     module("Simulator", ["Server", "Client"]),
     module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["HTTP"]),
-    executable("nomad-bench", ["HTTP", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),
@@ -83,7 +84,7 @@ let package = Package(
     tests("Reactor", ["Reactor"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
-    tests("EndToEnd", ["HTTP"]),
+    tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Interop", ["Membership", "Raft", "RPC", "Reactor"]),
     tests("Tidy", []),
   ]
