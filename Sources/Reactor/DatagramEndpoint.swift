@@ -24,6 +24,7 @@ import Glibc
   private var staged: [csystem_outgoing] = unsafe []
   private var queue: [(to: csystem_address, bytes: [UInt8])] = []
   private var queuedBytes = 0
+  var queuedCount: Int { queue.count }
 
   init(at wanted: SocketAddress, isDual: Bool, tag: ListenerTag, shell: NetworkShell) throws(BindError) {
     var system = wanted.system
@@ -71,7 +72,6 @@ import Glibc
       return
     }
     unsafe send(&staged) { unsafe self.enqueue($0) }
-    if !queue.isEmpty { watch(UV_READABLE.rawValue | UV_WRITABLE.rawValue) }
   }
 
   private func send(_ batch: inout [csystem_outgoing], full: (csystem_outgoing) -> Void) {
@@ -90,13 +90,19 @@ import Glibc
   }
 
   private func enqueue(_ datagram: csystem_outgoing) {
-    let length = unsafe Int(datagram.length)
-    guard !isClosed, queue.count < Self.maximumQueuedDatagrams, queuedBytes + length <= Self.maximumQueuedBytes else {
+    let bytes = unsafe UnsafeRawBufferPointer(start: datagram.bytes, count: Int(datagram.length))
+    unsafe enqueue(to: datagram.to, [UInt8](bytes))
+  }
+
+  /// Keeps a datagram until the socket has room. Separate from the send itself so that tests can fill the queue.
+  func enqueue(to destination: csystem_address, _ bytes: [UInt8]) {
+    guard !isClosed, queue.count < Self.maximumQueuedDatagrams, queuedBytes + bytes.count <= Self.maximumQueuedBytes else {
       shell.counters.datagramsDropped += 1
       return
     }
-    queuedBytes += length
-    unsafe queue.append((datagram.to, [UInt8](UnsafeRawBufferPointer(start: datagram.bytes, count: length))))
+    queuedBytes += bytes.count
+    queue.append((destination, bytes))
+    if queue.count == 1 { watch(UV_READABLE.rawValue | UV_WRITABLE.rawValue) }
   }
 
   private func sendQueued() {

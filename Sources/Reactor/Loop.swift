@@ -195,6 +195,7 @@ import Glibc
     isShutDown = true
     for hook in shutDownHooks { hook() }
     shutDownHooks = []
+    for request in work.values { request.cancel() }
     mailbox.close()
     deadlineTimer?.close()
     for unsafe signal in unsafe signals { unsafe closeHandle(signal) }
@@ -202,7 +203,6 @@ import Glibc
     unsafe closeHandle(prepare)
     unsafe closeHandle(idle)
     postponed = []
-    for request in work.values { request.cancel() }
 
     let end = Self.monotonicNow() + limit
     while unsafe uv_loop_alive(raw) != 0, Self.monotonicNow() < end {
