@@ -39,7 +39,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
-    .target(name: "CSystem"),
+    .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
 
     module("Base"),
     module("Wire", ["Base"]),
@@ -61,7 +61,7 @@ let package = Package(
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
     module("Simulator", ["Server", "Client"]),
-    module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module("Agent", ["API", "Server", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
     module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),

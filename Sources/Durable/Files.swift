@@ -94,6 +94,39 @@ enum Files {
     return bytes
   }
 
+  static func append(_ bytes: [UInt8], to path: String) throws(DurableError) {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw failure("open", path) }
+    defer { close(descriptor) }
+    let code = writeAll(bytes, descriptor)
+    guard code == 0 else { throw failure("append to", path, code) }
+  }
+
+  /// A new directory in memory-backed storage where there is some.
+  static func makeUnique(_ name: String) throws(DurableError) -> String {
+    let parent = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
+    let isMade = unsafe template.withUnsafeMutableBufferPointer { buffer in
+      guard let name = unsafe buffer.baseAddress else { return false }
+      return unsafe mkdtemp(name) != nil
+    }
+    guard isMade else { throw failure("create", parent) }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Best effort: what cannot be removed stays, as it would after a kill.
+  static func removeTree(_ path: String) {
+    do throws(DurableError) {
+      for name in try names(in: path) {
+        let child = path + "/" + name
+        if unsafe unlink(child) != 0 { removeTree(child) }
+      }
+    } catch {
+      return
+    }
+    unsafe rmdir(path)
+  }
+
   static func rename(_ from: String, to: String) throws(DurableError) {
     guard systemRename(from, to) == 0 else { throw failure("rename", from) }
   }

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "CSystemLookup.h"
+
 /// Shims for what Swift cannot call directly. Every function documents its unit, its error and its caller.
 /// Unless said otherwise a negative result is a negated errno, the same number space as libuv's errors on Linux.
 
