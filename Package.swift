@@ -80,7 +80,7 @@ let package = Package(
     tests("Server", ["Server", "Simulator"]),
     tests("Client", ["Client"]),
     tests("Configuration", ["Configuration"]),
-    tests("API", ["API"]),
+    tests("API", ["API", "nomad"]),
     tests("Reactor", ["Reactor"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),

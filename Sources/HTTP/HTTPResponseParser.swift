@@ -36,6 +36,14 @@ public struct HTTPResponseParser {
     return response(parser.takeMessage())
   }
 
+  /// The decoded body bytes of an incomplete answer with status 200, for endless streams; they are removed. `nil`
+  /// while the head is incomplete and for other answers.
+  public mutating func takePartialBody() -> [UInt8]? {
+    guard parser.message.isHeadComplete, parser.message.status == 200 else { return nil }
+    defer { parser.message.body.removeAll(keepingCapacity: true) }
+    return parser.message.body
+  }
+
   private mutating func take(_ step: HTTPMessageParser.Step) throws(Failure) -> HTTPResponse? {
     guard !failed else { throw .malformed }
     switch step {

@@ -1,1 +1,8 @@
-// Replaced by the first source file of this module.
+import Glibc
+
+let words = Array(CommandLine.arguments.dropFirst())
+if words.first == "agent" { replaceProcess(byNeighbour: "nomadd", arguments: Array(words.dropFirst())) }
+let dispatcher = Dispatcher(
+  commands: Dispatcher.everything,
+  console: Console(isLive: true, input: { readLine() }), environment: environment, transport: exchangeOverTCP)
+exit(dispatcher.run(words))

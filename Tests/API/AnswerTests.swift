@@ -253,3 +253,27 @@ import Wire
   @Test(arguments: ["", "5", "x", "1x", ".", "1h-2m", "99999999999999h", "-", "1.s2"])
   func badDurationsAreRefused(text: String) { #expect(GoDuration.parse(text) == nil) }
 }
+
+@Suite struct AgentSelfTests {
+  @Test func showsEveryKeyOfTheConfiguration() throws {
+    var configuration = AgentConfigurationAnswer()
+    configuration.nodeName = "s1"
+    configuration.advertiseAddresses.rpc = "127.0.1.1:4647"
+    configuration.serverJoin.retryJoin = ["127.0.1.2"]
+    let machine = APIMachine(settings: APISettings(region: "global", isServer: true, isClient: false))
+    guard case .call(.agentSelf, let context) = machine.handle(try request("GET /v1/agent/self")) else {
+      return #expect(Bool(false))
+    }
+    let answer = AgentSelfAnswer(
+      configuration: configuration.json, member: nil, stats: ["raft": ["term": "2"], "nomad": ["server": "true"]])
+    let value = try JSONValue(parsing: machine.response(to: .agentSelf(answer), for: context).body)
+    #expect(value["stats"] == ["nomad": ["server": "true"], "raft": ["term": "2"]])
+    #expect(value["member"]?["Status"] == "none")
+    let config = try #require(value["config"]?.object)
+    #expect(config.members.count == 38)
+    #expect(config.members.map(\.name) == config.sorted.members.map(\.name))
+    #expect(value["config"]?["AdvertiseAddrs"]?["RPC"] == "127.0.1.1:4647")
+    #expect(value["config"]?["Server"]?["ServerJoin"]?["RetryJoin"] == ["127.0.1.2"])
+    #expect(value["config"]?["Telemetry"]?.object?.members.count == 26)
+  }
+}
