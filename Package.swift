@@ -81,6 +81,7 @@ let package = Package(
     tests("Configuration", ["Configuration"]),
     tests("API", ["API"]),
     tests("Reactor", ["Reactor"]),
+    tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
     tests("EndToEnd", ["HTTP"]),
