@@ -82,6 +82,7 @@ let package = Package(
     tests("Configuration", ["Configuration"]),
     tests("API", ["API", "nomad"]),
     tests("Reactor", ["Reactor"]),
+    tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
     tests("EndToEnd", ["Harness", "HTTP"]),

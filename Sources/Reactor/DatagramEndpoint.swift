@@ -96,7 +96,8 @@ import Glibc
 
   /// Keeps a datagram until the socket has room. Separate from the send itself so that tests can fill the queue.
   func enqueue(to destination: csystem_address, _ bytes: [UInt8]) {
-    guard !isClosed, queue.count < Self.maximumQueuedDatagrams, queuedBytes + bytes.count <= Self.maximumQueuedBytes else {
+    let hasRoom = queue.count < Self.maximumQueuedDatagrams && queuedBytes + bytes.count <= Self.maximumQueuedBytes
+    guard !isClosed, hasRoom else {
       shell.counters.datagramsDropped += 1
       return
     }

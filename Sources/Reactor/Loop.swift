@@ -24,6 +24,8 @@ import Glibc
   private var isClockStale = true
 
   private var delegateWhileRunning: (any LoopDelegate)?
+  /// What `run(_:within:until:)` checks.
+  private var afterTurn: (() -> Void)?
   private var postponed: [() -> Void] = []
   private var shutDownHooks: [() -> Void] = []
   private var isShutDown = false
@@ -69,22 +71,23 @@ import Glibc
     delegateWhileRunning = nil
   }
 
-  /// Delivers events until `condition` holds, which is checked once per turn, or `limit` has passed. Returns whether the
-  /// condition held.
+  /// Delivers events until `condition` holds, which is checked at the end of every turn, or `limit` has passed. Returns
+  /// whether the condition held.
   public func run(_ delegate: any LoopDelegate, within limit: Interval, until condition: () -> Bool) -> Bool {
-    precondition(delegateWhileRunning == nil && !isShutDown)
-    delegateWhileRunning = delegate
-    defer {
-      delegateWhileRunning = nil
-      boundTimer?.arm(nil)
-    }
+    if condition() { return true }
     let end = Self.monotonicNow() + limit
-    while !condition() {
-      guard Self.monotonicNow() < end else { return false }
+    var isFulfilled = false
+    withoutActuallyEscaping(condition) { condition in
+      afterTurn = { [unowned self] in
+        isFulfilled = condition()
+        if isFulfilled || Self.monotonicNow() >= end { stop() }
+      }
       boundTimer?.arm(end)
-      unsafe uv_run(raw, UV_RUN_ONCE)
+      run(delegate)
+      boundTimer?.arm(nil)
+      afterTurn = nil
     }
-    return true
+    return isFulfilled
   }
 
   /// Makes `run` return at the end of this turn.
@@ -110,6 +113,7 @@ import Glibc
 
   private func endTurn() {
     delegateWhileRunning?.turnEnded()
+    afterTurn?()
     isClockStale = true
   }
 

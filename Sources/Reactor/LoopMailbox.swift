@@ -1,8 +1,8 @@
 import CLibUV
 import Synchronization
 
-/// The only door into a loop for other threads. A closure that is posted runs once on the loop's thread, in the order of
-/// posting; after the loop shut down it is refused.
+/// The only door into a loop for other threads. A closure that is posted runs once on the loop's thread, in the order
+/// of posting; after the loop shut down it is refused.
 public final class LoopMailbox: Sendable {
   private struct State: ~Copyable {
     var letters: [@Sendable () -> Void] = []

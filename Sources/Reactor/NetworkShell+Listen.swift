@@ -7,9 +7,9 @@ extension NetworkShell {
 
   /// Opens the listening sockets of one service on every address: streams, and datagrams too for gossip, on one port.
   ///
-  /// Port 0 chooses a free port, the same for all addresses. `::` takes IPv4 peers too, unless `0.0.0.0` is in the list.
-  /// Returns the addresses in use, in the same order. When one socket fails, those of this call are closed again and
-  /// nothing has changed. Peers can connect from here on; they are served once the loop runs.
+  /// Port 0 chooses a free port, the same for all addresses. `::` takes IPv4 peers too, unless `0.0.0.0` is in the
+  /// list. Returns the addresses in use, in the same order. When one socket fails, those of this call are closed again
+  /// and nothing has changed. Peers can connect from here on; they are served once the loop runs.
   @discardableResult
   public func listen(_ tag: ListenerTag, at addresses: [SocketAddress]) throws(BindError) -> [SocketAddress] {
     var attempt = 1

@@ -2,8 +2,8 @@ import Base
 import CLibUV
 
 extension NetworkShell {
-  /// Carries out all directives and empties the outbox. All datagrams leave in one system call per socket (up to 64), all
-  /// payloads of a stream in one write. What fails at once is told to the delegate in the next turn.
+  /// Carries out all directives and empties the outbox. All datagrams leave in one system call per socket (up to 64),
+  /// all payloads of a stream in one write. What fails at once is told to the delegate in the next turn.
   public func perform(_ outbox: inout Outbox) {
     guard !outbox.isEmpty else { return }
     unsafe outbox.arena.withUnsafeBytes { arena in

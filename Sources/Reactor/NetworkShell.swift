@@ -7,8 +7,6 @@ import Glibc
 /// It decides nothing about a protocol. Events go to the delegate of the running loop; no call to this type ever calls
 /// the delegate back before it returns, so the owner may hold its machines exclusively while it calls.
 @safe public final class NetworkShell {
-  /// A stream whose peer does not read is ended (`.local`) when more than this waits for it.
-  public static let maximumQueuedBytes = 32 << 20
   /// Above this much waiting, `LoopDelegate.drained` tells when the queue is empty again.
   public static let congestedBytes = 256 << 10
   /// How long a closed stream may take to send what is queued and to see the peer finish; then it is reset.
@@ -16,6 +14,8 @@ import Glibc
 
   public let loop: Loop
   public internal(set) var counters = NetworkCounters()
+  /// A stream whose peer does not read is ended (`.local`) when more than this waits for it.
+  public var maximumQueuedBytes = 32 << 20
   /// Streams beyond this number, accepted and dialled together, are refused.
   public var maximumStreams = 16_384
   /// Local addresses that dials leave from, at most one per family; the system chooses where there is none.
@@ -51,7 +51,8 @@ import Glibc
 
   /// The streams the owner knows, dials in progress included.
   public var streamCount: Int { streams.count }
-  /// Streams that were closed and still send what was queued. Run the loop until this is 0 before `close` to lose nothing.
+  /// Streams that were closed and still send what was queued. Run the loop until this is 0 before `close` to lose
+  /// nothing.
   public var closingCount: Int { closing.count }
 
   /// Bytes that wait for the peer to read them; 0 for an unknown stream.

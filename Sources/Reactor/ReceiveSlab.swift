@@ -1,8 +1,8 @@
 import Base
 import CSystem
 
-/// The memory every socket of a loop receives into. One slab is enough: bytes are handed to the delegate before the next
-/// read begins. It is mapped, not allocated, so only pages that traffic has touched are resident.
+/// The memory every socket of a loop receives into. One slab is enough: bytes are handed to the delegate before the
+/// next read begins. It is mapped, not allocated, so only pages that traffic has touched are resident.
 @safe final class ReceiveSlab {
   /// The largest UDP payload fits, so no datagram is ever truncated.
   static let slotBytes = 65_536

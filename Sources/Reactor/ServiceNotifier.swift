@@ -18,7 +18,8 @@ public struct ServiceNotifier: Sendable {
   /// When `handleTimeout` wants to be called.
   public private(set) var deadline: Instant?
 
-  /// `nil` unless `NOTIFY_SOCKET` names a Unix socket. A watchdog meant for another process (`WATCHDOG_PID`) is ignored.
+  /// `nil` unless `NOTIFY_SOCKET` names a Unix socket. A watchdog meant for another process (`WATCHDOG_PID`) is
+  /// ignored.
   public init?(environment: [String: String], processID: Int32 = getpid(), at now: Instant) {
     guard let socket = environment["NOTIFY_SOCKET"], socket.hasPrefix("/") || socket.hasPrefix("@"),
       socket.utf8.count > 1

@@ -126,8 +126,8 @@ import CSystem
 
   // MARK: Ending
 
-  /// Tells the owner in this turn or the next: answers to what came before the end can still leave, and the owner is not
-  /// called while it is calling us.
+  /// Tells the owner in this turn or the next: answers to what came before the end can still leave, and the owner is
+  /// not called while it is calling us.
   func endLater(_ end: StreamEnd) {
     switch state {
     case .connecting, .open: break
@@ -192,7 +192,8 @@ import CSystem
 
   // MARK: Sending
 
-  /// Writes the payloads at once if nothing waits before them, and queues the rest. The bytes are not used after return.
+  /// Writes the payloads at once if nothing waits before them, and queues the rest. The bytes are not used after
+  /// return.
   @unsafe func send(_ payloads: UnsafeMutableBufferPointer<uv_buf_t>) {
     var sent = 0
     switch state {
@@ -212,7 +213,7 @@ import CSystem
       let rest = unsafe UnsafeRawBufferPointer(start: payload.base, count: payload.len).dropFirst(skipped)
       unsafe enqueue(UnsafeRawBufferPointer(rebasing: rest))
     }
-    guard queuedBytes <= NetworkShell.maximumQueuedBytes else {
+    guard queuedBytes <= shell.maximumQueuedBytes else {
       shell.counters.streamsOverflowed += 1
       return endLater(.local)
     }

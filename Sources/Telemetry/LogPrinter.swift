@@ -62,7 +62,10 @@ public struct LogPrinter: ~Copyable {
     guard !buffer.isEmpty else { return }
     var offset = 0
     while offset < buffer.count {
-      let written = unsafe buffer.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress! + offset, $0.count - offset) }
+      let written = unsafe buffer.withUnsafeBytes { bytes in
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+        return unsafe write(descriptor, rest.baseAddress, rest.count)
+      }
       if written > 0 {
         offset += written
       } else if errno != EINTR {

@@ -4,8 +4,8 @@ import Testing
 @testable import Reactor
 
 @Suite struct DatagramTests {
-  /// libuv's own batch receive spins with small allocations and its batch send is all or nothing; ours must pass a burst
-  /// larger than one system call.
+  /// libuv's own batch receive spins with small allocations and its batch send is all or nothing; ours must pass a
+  /// burst larger than one system call.
   @Test func aBurstOfSixtyFourDatagramsArrivesInOrder() throws {
     try Station.with { station in
       let address = try station.listen(.gossip)

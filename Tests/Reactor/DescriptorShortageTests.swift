@@ -5,8 +5,8 @@ import Testing
 @testable import Reactor
 
 @Suite struct DescriptorShortageTests {
-  /// In a process of its own, because the limit counts for the whole process. Goal: a listener without descriptors sheds
-  /// its peers, does not spin, and serves again when descriptors are back.
+  /// In a process of its own, because the limit counts for the whole process. Goal: a listener without descriptors
+  /// sheds its peers, does not spin, and serves again when descriptors are back.
   @Test func aListenerWithoutDescriptorsShedsAndRecovers() async {
     await #expect(processExitsWith: .success) {
       try Station.with { station in

@@ -13,8 +13,10 @@ import Testing
       station.perform()
       var expected: [UInt8] = []
       var random = RandomSource(seed: 7)
+      let pattern = (0..<100_000).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) }
       while expected.count < 12_000_000 {
-        let piece = (0..<random.below(400_000)).map { UInt8(truncatingIfNeeded: $0 &+ expected.count) }
+        let start = random.below(pattern.count)
+        let piece = Array(pattern[start...] + pattern[..<random.below(pattern.count)])
         expected += piece
         station.outbox.send(server, bytes: piece)
         station.perform()
@@ -40,8 +42,9 @@ import Testing
       let good = try #require(station.makeStream(to: address))
       station.outbox.pauseReading(bad.client)
       station.perform()
+      station.network.maximumQueuedBytes = 2 << 20
       let piece = [UInt8](repeating: 1, count: 1 << 20)
-      for _ in 0..<(NetworkShell.maximumQueuedBytes >> 20) + 16 where station.ends[bad.server] == nil {
+      for _ in 0..<64 where station.ends[bad.server] == nil {
         station.outbox.send(bad.server, bytes: piece)
         station.settle(.milliseconds(1))
       }

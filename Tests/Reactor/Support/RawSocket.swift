@@ -30,7 +30,8 @@ import Glibc
 
   /// Listens on a free port without ever accepting.
   func listen(backlog: Int32) -> UInt16 {
-    guard unsafe with(0, { unsafe Glibc.bind(descriptor, $0, $1) }), Glibc.listen(descriptor, backlog) == 0 else { return 0 }
+    let isBound = unsafe with(0) { unsafe Glibc.bind(descriptor, $0, $1) }
+    guard isBound, Glibc.listen(descriptor, backlog) == 0 else { return 0 }
     var address = sockaddr_in()
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = unsafe withUnsafeMutablePointer(to: &address) {
