@@ -22,17 +22,15 @@ final class ClientStorage {
         throw .damaged(path: file?.path ?? "", what: "it cannot be decoded (\(error))")
       }
     }
-    do throws(LoopError) {
-      var random = RandomSource(seed: try Loop.randomSeed())
-      var secret = RandomSource(seed: try Loop.randomSeed())
-      let state = ClientPersistedState(nodeID: random.uuid(), secretID: secret.uuid())
-      try file?.replaceChecked(state.encoded())
-      return state
-    } catch let error as DurableError {
-      throw error
-    } catch {
+    let seeds: (UInt64, UInt64)
+    do throws(LoopError) { seeds = (try Loop.randomSeed(), try Loop.randomSeed()) } catch {
       throw .failed(operation: "draw a node identity for", path: file?.path ?? "the client", reason: "\(error)")
     }
+    var node = RandomSource(seed: seeds.0)
+    var secret = RandomSource(seed: seeds.1)
+    let state = ClientPersistedState(nodeID: node.uuid(), secretID: secret.uuid())
+    try file?.replaceChecked(state.encoded())
+    return state
   }
 
   func save(_ state: ClientPersistedState) throws(DurableError) { try file?.replaceChecked(state.encoded()) }

@@ -107,7 +107,7 @@ enum Files {
     let parent = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
     var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
     let isMade = unsafe template.withUnsafeMutableBufferPointer { buffer in
-      guard let name = unsafe buffer.baseAddress else { return false }
+      guard let name = buffer.baseAddress else { return false }
       return unsafe mkdtemp(name) != nil
     }
     guard isMade else { throw failure("create", parent) }

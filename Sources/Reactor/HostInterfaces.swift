@@ -1,5 +1,6 @@
 import Base
 import CLibUV
+import CSystem
 import Glibc
 
 /// One address of a network interface, as the system lists it.
@@ -48,6 +49,27 @@ public enum HostSystem {
         HostInterface(name: name, address: address, prefixLength: bits, hasDefaultRoute: name == defaultInterface))
     }
     return result
+  }
+
+  /// The first address of a name, preferring IPv4. Blocks: for the time before the loop runs.
+  public static func firstAddress(of name: String) -> IPAddress? {
+    var hints = unsafe addrinfo()
+    unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard unsafe getaddrinfo(name, nil, &hints, &list) == 0 else { return nil }
+    defer { unsafe freeaddrinfo(list) }
+    var found: IPAddress?
+    var next = unsafe list
+    while let entry = unsafe next {
+      var system = csystem_address()
+      if let from = unsafe entry.pointee.ai_addr, unsafe csystem_from_sockaddr(from, &system) == 0 {
+        let address = SocketAddress(system).host
+        if case .v4 = address { return address }
+        found = found ?? address
+      }
+      unsafe next = entry.pointee.ai_next
+    }
+    return found
   }
 
   /// Physical memory in bytes, and logical processors.

@@ -53,7 +53,7 @@ public enum ProgramOutput {
     var output = [CChar](repeating: 0, count: maximumBytes)
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) }
     unsafe pointers.append(nil)
-    defer { for pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { unsafe pointers.forEach { unsafe free($0) } }
     let size = unsafe pointers.withUnsafeMutableBufferPointer { arguments in
       unsafe output.withUnsafeMutableBufferPointer { output in
         unsafe csystem_program_output(arguments.baseAddress, output.baseAddress, output.count, timeoutMilliseconds)

@@ -1,4 +1,5 @@
 import Base
+import Membership
 
 /// Everything a server is told once, at start. Addresses are resolved and checked by the shell before.
 public struct ServerConfiguration: Sendable {
@@ -55,4 +56,25 @@ public struct ServerConfiguration: Sendable {
   public var raftAddress: SocketAddress { SocketAddress(gossipAdvertise.host, port: rpcAdvertise.port) }
   /// Raft id: the node id under protocol 3, the address under protocol 2.
   public var raftID: String { raftProtocol >= 3 ? id : "\(raftAddress)" }
+
+  /// False: the gossip tags would not fit into the 512 bytes that peers accept.
+  public var tagsFit: Bool { MembershipMachine.fits(ServerEntry.tags(of: self)) }
+
+  /// Gossip addresses that a snapshot file records as alive (gossip.md 6.11): `alive: name 127.0.0.1:4648`.
+  public static func rememberedMembers(in lines: [String]) -> [SocketAddress] {
+    var members: [String: SocketAddress] = [:]
+    var order: [String] = []
+    for line in lines {
+      if line == "leave" {
+        members.removeAll()
+      } else if line.hasPrefix("alive: "), let blank = line.lastIndex(of: " ") {
+        let name = String(line[line.index(line.startIndex, offsetBy: 7)..<blank])
+        guard let address = SocketAddress(line[line.index(after: blank)...]) else { continue }
+        if members.updateValue(address, forKey: name) == nil { order.append(name) }
+      } else if line.hasPrefix("not-alive: ") {
+        members[String(line.dropFirst(11))] = nil
+      }
+    }
+    return order.compactMap { members[$0] }
+  }
 }

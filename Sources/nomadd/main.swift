@@ -1,1 +1,4 @@
-// Replaced by the first source file of this module.
+import Agent
+import Glibc
+
+exit(runAgent(arguments: Array(CommandLine.arguments.dropFirst())))
