@@ -5,8 +5,8 @@ import Wire
 /// A client agent without workloads: it registers its node, sends heartbeats, keeps its server list current and takes
 /// pushes of it. Does no IO.
 ///
-/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
-/// passed; after each it takes `takeEvents()`. It starts by itself: call `handleTimeout` once after `init`.
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline`
+/// has passed; after each it takes `takeEvents()`. It starts by itself: call `handleTimeout` once after `init`.
 ///
 /// One *round* asks the servers of the list one after the other until one answers: at once when one fails, in parallel
 /// when one is silent for a second. Only when every known server has failed in it, those of the configuration and the
