@@ -115,6 +115,30 @@ import Wire
     #expect(ours == theirs)
   }
 
+  @Test func registrationOfOurOwnClientIsAccepted() throws {
+    var node = NodeDescription(
+      id: Self.id, secretID: identifier(1), name: "n", datacenter: "dc1", httpAddress: "[::1]:4646")
+    node.attributes = [NodeAttribute("nomad.version", "1.1.2"), ServersChanged.attribute]
+    var body: [UInt8] = []
+    node.encodeRegister(WriteRequest(region: "global"), into: &body)
+    var state = StateStore()
+    let data = try #require(try state.prepareRegister(body.bytes, at: Self.now).data)
+    #expect(state.apply(1, data) == .done)
+    let stored = try #require(state.node(NodeID(Self.id)))
+    #expect(stored.address == "::1" && stored.status == "initializing" && stored.eligibility == "eligible")
+    #expect(stored.attribute("nomadd.push") == "1")
+    #expect(stored.attribute("absent") == nil)
+    body = []
+    ClientRequest.encodeUpdateStatus(nodeID: Self.id, status: "ready", WriteRequest(region: "global"), into: &body)
+    let beat = try #require(try state.prepareUpdateStatus(body.bytes, at: Self.now).data)
+    #expect(state.apply(2, beat) == .done)
+    #expect(state.node(try NodeID(Self.id))?.status == "ready")
+    body = []
+    ClientRequest.encodeGetClientAllocations(
+      nodeID: Self.id, secretID: identifier(1), QueryOptions(region: "global", allowStale: true), into: &body)
+    #expect(try state.checkAllocationQuery(body.bytes).description == Self.id)
+  }
+
   @Test func classDependsOnWhatNodesShare() throws {
     func classOf(_ unique: String, _ shared: String) throws -> String? {
       let node = encodedNode(
