@@ -51,15 +51,16 @@ extension IPAddress: CustomStringConvertible {
     var zone: UInt32 = 0
     var body = text[text.startIndex...]
     if let percent = body.firstIndex(of: "%") {
-      guard let number = UInt32(body[body.index(after: percent)...]) else { return nil }
+      let digits = body[body.index(after: percent)...]
+      guard digits.first != "+", let number = UInt32(digits) else { return nil }
       zone = number
       body = body[..<percent]
     }
     let halves = splitAtDoubleColon(body)
-    guard let head = groups(halves.head) else { return nil }
+    guard let head = groups(halves.head, isTail: halves.tail == nil) else { return nil }
     var all = head
     if let tailText = halves.tail {
-      guard let tail = groups(tailText), head.count + tail.count <= 7 else { return nil }
+      guard let tail = groups(tailText, isTail: true), head.count + tail.count <= 7 else { return nil }
       all += Array(repeating: 0, count: 8 - head.count - tail.count) + tail
     }
     guard all.count == 8 else { return nil }
@@ -80,15 +81,15 @@ extension IPAddress: CustomStringConvertible {
     return (text[...], nil)
   }
 
-  /// `nil` when a group is malformed; an IPv4 tail counts as two groups.
-  private static func groups(_ text: some StringProtocol) -> [UInt16]? {
+  /// `nil` when a group is malformed; an IPv4 tail counts as two groups and is allowed at the end of the address only.
+  private static func groups(_ text: some StringProtocol, isTail: Bool) -> [UInt16]? {
     if text.isEmpty { return [] }
     var result: [UInt16] = []
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count <= 8 else { return nil }
     for (position, part) in parts.enumerated() {
       if part.contains(".") {
-        guard position == parts.count - 1, let v4 = parse4(part) else { return nil }
+        guard isTail, position == parts.count - 1, let v4 = parse4(part) else { return nil }
         result.append(UInt16(truncatingIfNeeded: v4 >> 16))
         result.append(UInt16(truncatingIfNeeded: v4))
       } else {

@@ -41,7 +41,11 @@ public struct Interval: Comparable, Hashable, Sendable {
   @inlinable public static func * (a: Interval, b: Int) -> Interval { scaled(a.nanoseconds, Int64(b)) }
   public static func * (a: Interval, b: Double) -> Interval { .seconds(fraction: a.seconds * b) }
   /// Precondition: `b` is not zero.
-  @inlinable public static func / (a: Interval, b: Int) -> Interval { Interval(nanoseconds: a.nanoseconds / Int64(b)) }
+  @inlinable public static func / (a: Interval, b: Int) -> Interval {
+    precondition(b != 0)
+    let (quotient, overflow) = a.nanoseconds.dividedReportingOverflow(by: Int64(b))
+    return Interval(nanoseconds: overflow ? .max : quotient)
+  }
 
   @usableFromInline static func scaled(_ n: Int64, _ unit: Int64) -> Interval {
     let (product, overflow) = n.multipliedReportingOverflow(by: unit)

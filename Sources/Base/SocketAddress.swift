@@ -11,7 +11,9 @@ public struct SocketAddress: Hashable, Sendable {
 
   /// Accepts `1.2.3.4:5` and `[::1]:5`; names are not resolved here.
   public init?(_ text: some StringProtocol) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    guard let colon = text.lastIndex(of: ":") else { return nil }
+    let digits = text[text.index(after: colon)...]
+    guard digits.first != "+", let port = UInt16(digits) else { return nil }
     var host = text[..<colon]
     if host.first == "[" {
       guard host.last == "]" else { return nil }

@@ -15,6 +15,9 @@ public struct ClientConfiguration: Hashable, Sendable {
   /// Hold an allocation query open, as every client of Nomad does. It also keeps the session alive over which servers
   /// push their list.
   public var watchesAllocations = true
+  /// Report `ClientStats.Stats` requests of servers as events, to be answered by the shell; otherwise they are
+  /// rejected.
+  public var servesStatistics = false
   public var rpc = ClientConfiguration.defaultRPC
 
   public init(node: NodeDescription) { self.node = node }

@@ -1,4 +1,5 @@
 import Base
+import RPC
 
 /// What a client tells its shell.
 public enum ClientEvent: Hashable, Sendable {
@@ -10,6 +11,9 @@ public enum ClientEvent: Hashable, Sendable {
   case resolve([String])
   /// A session with a server exists.
   case connectedTo(SocketAddress)
+  /// A server asks for the machine's statistics: to be answered with `answer` or `refuse`. Only when the configuration
+  /// says that they are served.
+  case statisticsRequested(RequestID)
   /// The end of a `forward`.
   case answered(ForwardID, ForwardAnswer)
 }

@@ -144,6 +144,8 @@ extension ClientMachine {
     servers.moveToFront(address)
     status.nodeCount = max(0, Int(response.numNodes))
     adopt(response.servers, leader: response.leaderRPCAddress, at: now, effects: &effects)
+    // A region that names no leader may be a fragment: know the other servers before it is needed.
+    if response.leaderRPCAddress.isEmpty { requestResolution(at: now) }
     let period = Self.period(response.heartbeatTTL)
     switch kind {
     case .registration:

@@ -5,8 +5,8 @@ import Wire
 /// A client agent without workloads: it registers its node, sends heartbeats, keeps its server list current and takes
 /// pushes of it. Does no IO.
 ///
-/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
-/// passed; after each it takes `takeEvents()`. It starts by itself: call `handleTimeout` once after `init`.
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline`
+/// has passed; after each it takes `takeEvents()`. It starts by itself: call `handleTimeout` once after `init`.
 ///
 /// One *round* asks the servers of the list one after the other until one answers: at once when one fails, in parallel
 /// when one is silent for a second. Only when every known server has failed in it, those of the configuration and the
@@ -133,6 +133,20 @@ public struct ClientMachine: Sendable {
     events = []
   }
 
+  /// Answers a request of a server; `body` appends exactly one encoded value. Ignored when the request is gone.
+  public mutating func answer(
+    _ request: RequestID, at now: Instant, effects: inout Effects, body: (inout [UInt8]) -> Void
+  ) {
+    rpc.respond(to: request, at: now, effects: &effects, body: body)
+    takeRPCEvents(at: now, effects: &effects)
+  }
+
+  /// Answers a request of a server with an error text.
+  public mutating func refuse(_ request: RequestID, error: String, at now: Instant, effects: inout Effects) {
+    rpc.fail(request, error: error, at: now, effects: &effects)
+    takeRPCEvents(at: now, effects: &effects)
+  }
+
   // MARK: Events of the RPC machine
 
   private mutating func takeRPCEvents(at now: Instant, effects: inout Effects) {
@@ -160,6 +174,8 @@ public struct ClientMachine: Sendable {
       }
     case .request(let request, let session, .clientServersChanged, let body):
       takePush(request, session, batch.bytes(body), at: now, effects: &effects)
+    case .request(let request, _, .clientStatsStats, _) where configuration.servesStatistics && !isStopped:
+      emit(.statisticsRequested(request))
     case .request(let request, _, _, _):
       rpc.reject(request, at: now, effects: &effects)
     case .sessionStarted(let session, let peer, _):

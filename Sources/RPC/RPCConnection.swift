@@ -34,8 +34,10 @@ struct RPCConnection: Sendable {
   var buffered = 0
   var lastUsed: Instant
   var handshakeDeadline: Instant?
-  /// The earliest `messageDeadline` of its streams, or earlier.
-  var messageDeadline: Instant?
+  /// The earliest deadline of its streams, or earlier.
+  var streamDeadline: Instant?
+  /// Peer-opened streams whose mode byte is awaited.
+  var modeless = 0
   /// When the timer heap will look at this connection.
   var armedAt: Instant?
 
@@ -58,7 +60,6 @@ struct RPCCall: Sendable {
   /// -1 while it waits.
   var stream: Int32 = -1
   var deadline: Instant
-  var armedAt: Instant?
   /// The encoded request while it waits for a dial or a stream.
   var request: [UInt8] = []
 

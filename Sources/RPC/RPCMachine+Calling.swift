@@ -135,11 +135,25 @@ extension RPCMachine {
       transmit(call, slot, effects: &effects) { $0.append(contentsOf: request) }
     }
     connections[slot].waiting.removeFirst(started)
-    if connections[slot].session.isDraining {
-      let left = connections[slot].waiting
-      connections[slot].waiting = []
+    if connections[slot].session.isDraining { moveWaiting(slot, at: now, effects: &effects) }
+  }
+
+  /// The session takes no more streams: what still waits goes to a new connection if the address is ours to dial.
+  private mutating func moveWaiting(_ slot: Int, at now: Instant, effects: inout Effects) {
+    let left = connections[slot].waiting
+    guard !left.isEmpty else { return }
+    connections[slot].waiting = []
+    retire(slot)
+    guard connections[slot].isDialer, connections.count < configuration.maximumConnections else {
       for call in left { finishCall(Int(call), .failure(.noStream)) }
+      return
     }
+    let address = connections[slot].peer
+    let next = pool[address] ?? dial(address, at: now, effects: &effects)
+    for call in left { calls[Int(call)].connection = Int32(next) }
+    connections[next].waiting += left
+    startWaiting(next, at: now, effects: &effects)
+    flush(&effects)
   }
 
   mutating func parseResponse(_ stream: Int, _ bytes: RawSpan) -> Parsed {
@@ -170,9 +184,10 @@ extension RPCMachine {
     streams[stream].phase = .finishing
     let isKept =
       connections[slot].isDialer && !connections[slot].isDraining && !streams[stream].finishesAfterAnswer
-      && !streams[stream].peerFinished
+      && !streams[stream].peerFinished && streams[stream].bufferedCount == 0
       && (connections[slot].idle.count < configuration.idleStreams || !connections[slot].waiting.isEmpty)
-    guard isKept else { return finishStreamOrClose(stream, effects: &effects) }
+    // Bytes behind the answer would be taken for the next one.
+    guard isKept else { return finishStreamOrClose(stream, at: now, effects: &effects) }
     streams[stream].phase = .idle
     connections[slot].idle.append(Int32(stream))
   }

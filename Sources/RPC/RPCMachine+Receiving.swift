@@ -3,6 +3,9 @@ import Wire
 
 /// From bytes to messages.
 extension RPCMachine {
+  /// Peer-opened streams of one session that may lack their mode byte; Go's accept backlog.
+  static let maximumModelessStreams = 256
+
   /// What became of the bytes of a message.
   enum Parsed {
     case incomplete
@@ -40,6 +43,11 @@ extension RPCMachine {
       let phase: RPCStream.Phase = connections[slot].hasModes ? .mode : .request
       let stream = streams.insert(RPCStream(phase, connection: slot, id: id))
       connections[slot].session.setTag(stream, of: id)
+      guard phase == .mode else { return }
+      connections[slot].modeless += 1
+      if connections[slot].modeless > Self.maximumModelessStreams {
+        resetStream(stream, failure: .ended, effects: &effects)
+      }
     case .data(let tag, let range):
       deliver(Int(tag), bytes.extracting(range), at: now, effects: &effects)
     case .finished(let tag):
@@ -77,8 +85,10 @@ extension RPCMachine {
   private mutating func handleMode(_ stream: Int, _ bytes: RawSpan, at now: Instant, effects: inout Effects) {
     let slot = Int(streams[stream].connection)
     consume(stream, 1, effects: &effects)
+    connections[slot].modeless -= 1
+    streams[stream].phase = .request
     switch FirstByte(rawValue: bytes.byte(at: 0)) {
-    case .plain: streams[stream].phase = .request
+    case .plain: break
     case .streaming where configuration.servesStreaming: streams[stream].phase = .streamHeader
     default:
       let peer = connections[slot].peer
@@ -98,8 +108,7 @@ extension RPCMachine {
       consume(stream, bytes.byteCount, effects: &effects)
       return parseBuffer(stream, at: now, effects: &effects)
     }
-    let parsed = parse(stream, bytes)
-    switch parsed {
+    switch parse(stream, bytes) {
     case .incomplete:
       guard append(bytes, to: stream, effects: &effects) else { return }
       consume(stream, bytes.byteCount, effects: &effects)
@@ -138,12 +147,7 @@ extension RPCMachine {
       streams[stream].scanner = scanner
       // The rest of the buffer is this message: it may be longer than the window, so the peer must go on.
       consume(stream, takeHeld(stream, .max), effects: &effects)
-      if streams[stream].messageDeadline == nil {
-        let due = now + configuration.messageTimeout
-        streams[stream].messageDeadline = due
-        let slot = Int(streams[stream].connection)
-        connections[slot].messageDeadline = min(connections[slot].messageDeadline ?? due, due)
-      }
+      if streams[stream].deadline == nil { setDeadline(of: stream, now + configuration.messageTimeout) }
     case .complete(let count):
       drop(count, from: stream)
       consume(stream, takeHeld(stream, count), effects: &effects)
@@ -190,7 +194,7 @@ extension RPCMachine {
     case .streamOpening:
       resetStream(stream, failure: .malformed, effects: &effects)
     default:
-      finishStreamOrClose(stream, effects: &effects)
+      finishStreamOrClose(stream, at: now, effects: &effects)
     }
   }
 
@@ -224,7 +228,7 @@ extension RPCMachine {
   mutating func drop(_ count: Int, from stream: Int) {
     guard count > 0 else { return }
     streams[stream].scanner = nil
-    streams[stream].messageDeadline = nil
+    streams[stream].deadline = nil
     streams[stream].bufferStart += count
     buffered -= count
     connections[Int(streams[stream].connection)].buffered -= count

@@ -119,7 +119,7 @@ extension RPCMachine {
     }
     streams[stream].methodName = []
     streams[stream].phase = .request
-    if streams[stream].finishesAfterAnswer { return finishStreamOrClose(stream, effects: &effects) }
+    if streams[stream].finishesAfterAnswer { return finishStreamOrClose(stream, at: now, effects: &effects) }
     if id != 0 || connections[slot].stage == .multiplexed, connections[slot].session.pendingCount(of: id) > 0 {
       streams[stream].phase = .answering
     } else {
@@ -132,7 +132,7 @@ extension RPCMachine {
     let name = streams.name(stream)
     if streams[stream].bufferedCount > 0 { parseBuffer(stream, at: now, effects: &effects) }
     guard streams.find(name) != nil, streams[stream].phase == .request, streams[stream].peerFinished else { return }
-    finishStreamOrClose(stream, effects: &effects)
+    finishStreamOrClose(stream, at: now, effects: &effects)
   }
 }
 

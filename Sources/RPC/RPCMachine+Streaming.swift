@@ -41,7 +41,7 @@ extension RPCMachine {
     guard let stream = streams.find(handle.slot), streams[stream].phase == .streamPending else { return }
     write(stream, effects: &effects) { StreamingHeader.encodeAnswer(error: error, into: &$0) }
     streams[stream].phase = .finishing
-    finishStreamOrClose(stream, effects: &effects)
+    finishStreamOrClose(stream, at: now, effects: &effects)
     flush(&effects)
   }
 
@@ -155,7 +155,7 @@ extension RPCMachine {
   mutating func settleStreamAnswer(_ stream: Int, at now: Instant, effects: inout Effects) {
     if streams[stream].finishesAfterAnswer {
       streams[stream].phase = .finishing
-      return finishStreamOrClose(stream, effects: &effects)
+      return finishStreamOrClose(stream, at: now, effects: &effects)
     }
     streams[stream].phase = .streaming
     releaseHeld(stream, effects: &effects)

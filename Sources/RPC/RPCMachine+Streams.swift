@@ -3,16 +3,19 @@ import Wire
 
 /// The life of streams below requests and calls.
 extension RPCMachine {
+  /// A peer that does not end a stream that we ended gets a reset after this time, as new Go peers do it.
+  static let closeTimeout = Interval.minutes(5)
+
   /// The peer sends no more on a stream.
   mutating func handlePeerFinish(_ stream: Int, at now: Instant, effects: inout Effects) {
     streams[stream].peerFinished = true
     switch streams[stream].phase {
     case .mode, .request, .streamHeader:
       // Nothing more can become a request.
-      finishStreamOrClose(stream, effects: &effects)
+      finishStreamOrClose(stream, at: now, effects: &effects)
     case .serving, .answering, .streamPending: break
     case .idle, .calling, .streamOpening:
-      finishStreamOrClose(stream, failure: .ended, effects: &effects)
+      finishStreamOrClose(stream, at: now, effects: &effects)
     case .streaming:
       pending.events.append(.streamFinished(StreamHandle(slot: streams.name(stream))))
       endStreamIfGone(stream)
@@ -37,15 +40,19 @@ extension RPCMachine {
   }
 
   /// Ends our direction of a stream; a plain connection is closed. A call that waits on it fails.
-  mutating func finishStreamOrClose(_ stream: Int, failure: RPCFailure = .ended, effects: inout Effects) {
+  mutating func finishStreamOrClose(_ stream: Int, at now: Instant, effects: inout Effects) {
     let slot = Int(streams[stream].connection)
     let id = streams[stream].id
-    guard connections[slot].stage == .multiplexed else { return close(slot, failure, effects: &effects) }
+    guard connections[slot].stage == .multiplexed else { return close(slot, .ended, effects: &effects) }
     let gone = withControl(slot, effects: &effects) { output, connection in
       connection.session.finish(id, output: &output)
     }
-    detach(stream, failure: failure)
-    if gone { release(stream) }
+    detach(stream, failure: .ended)
+    if gone {
+      release(stream)
+    } else {
+      setDeadline(of: stream, now + Self.closeTimeout)
+    }
   }
 
   /// Ends both directions of a stream at once; a plain connection is closed.
@@ -78,7 +85,9 @@ extension RPCMachine {
       connections[slot].idle.removeAll { $0 == Int32(stream) }
     case .streamOpening, .streamPending, .streaming:
       pending.events.append(.streamEnded(StreamHandle(slot: name)))
-    case .mode, .request, .answering, .finishing, .streamHeader: break
+    case .mode:
+      connections[slot].modeless -= 1
+    case .request, .answering, .finishing, .streamHeader: break
     }
     streams[stream].phase = .finishing
     drop(streams[stream].bufferedCount, from: stream)
@@ -88,6 +97,13 @@ extension RPCMachine {
   private mutating func endStreamIfGone(_ stream: Int) {
     let slot = Int(streams[stream].connection)
     if !connections[slot].session.contains(streams[stream].id) { endStream(stream, failure: .ended) }
+  }
+
+  mutating func setDeadline(of stream: Int, _ due: Instant) {
+    streams[stream].deadline = due
+    let slot = Int(streams[stream].connection)
+    connections[slot].streamDeadline = min(connections[slot].streamDeadline ?? due, due)
+    arm(slot)
   }
 
   private mutating func release(_ stream: Int) { streams.remove(stream) }

@@ -1,7 +1,7 @@
 import Base
 import Wire
 
-/// Deadlines: handshakes, calls, unfinished messages, keepalive and idle connections.
+/// Deadlines: handshakes, calls, streams, keepalive and idle connections.
 extension RPCMachine {
   /// Does what is due at `now`.
   public mutating func handleTimeout(at now: Instant, effects: inout Effects) {
@@ -22,13 +22,18 @@ extension RPCMachine {
     timers.arm(.connection(Int32(slot)), at: due)
   }
 
+  /// The same for a call. A slot keeps its entry when its call ends: the next call in the slot mostly has a later deadline
+  /// and uses the same entry, so the heap stays as small as the number of simultaneous calls.
   mutating func armCall(_ call: Int) {
-    calls[call].armedAt = calls[call].deadline
-    timers.arm(.call(Int32(call)), at: calls[call].deadline)
+    let due = calls[call].deadline
+    while callTimers.count <= call { callTimers.append(.distantFuture) }
+    guard due < callTimers[call] else { return }
+    callTimers[call] = due
+    timers.arm(.call(Int32(call)), at: due)
   }
 
   private func due(_ slot: Int) -> Instant? {
-    var due = earliest(connections[slot].handshakeDeadline, connections[slot].messageDeadline)
+    var due = earliest(connections[slot].handshakeDeadline, connections[slot].streamDeadline)
     guard connections[slot].stage == .multiplexed else { return due }
     due = earliest(due, connections[slot].session.deadline)
     if connections[slot].isDialer { due = earliest(due, connections[slot].lastUsed + configuration.idleTimeout) }
@@ -45,8 +50,8 @@ extension RPCMachine {
     if let handshake = connections[slot].handshakeDeadline, handshake <= now {
       return close(slot, .ended, effects: &effects)
     }
-    if let deadline = connections[slot].messageDeadline, deadline <= now {
-      checkMessages(slot, at: now, effects: &effects)
+    if let deadline = connections[slot].streamDeadline, deadline <= now {
+      checkStreams(slot, at: now, effects: &effects)
       guard connections.find(name) != nil else { return }
     }
     if connections[slot].stage == .multiplexed {
@@ -80,30 +85,32 @@ extension RPCMachine {
     return connections[slot].lastUsed + configuration.idleTimeout <= now
   }
 
-  /// Ends the streams whose begun message did not become complete in time.
-  private mutating func checkMessages(_ slot: Int, at now: Instant, effects: inout Effects) {
+  /// Ends the streams whose begun message did not become complete, or whose end the peer did not answer, in time.
+  private mutating func checkStreams(_ slot: Int, at now: Instant, effects: inout Effects) {
     let name = connections.name(slot)
-    connections[slot].messageDeadline = nil
+    connections[slot].streamDeadline = nil
     if connections[slot].plainStream >= 0 {
       let stream = Int(connections[slot].plainStream)
-      guard let due = streams[stream].messageDeadline else { return }
+      guard let due = streams[stream].deadline else { return }
       if due <= now { return close(slot, .timedOut, effects: &effects) }
-      connections[slot].messageDeadline = due
+      connections[slot].streamDeadline = due
       return
     }
     let tags = (0..<connections[slot].session.streamCount).map { connections[slot].session.tag(at: $0) }
     for stream in tags where stream >= 0 && connections.find(name) != nil {
-      guard let due = streams[stream].messageDeadline else { continue }
+      guard let due = streams[stream].deadline else { continue }
       if due <= now {
         resetStream(stream, failure: .timedOut, effects: &effects)
       } else {
-        connections[slot].messageDeadline = min(connections[slot].messageDeadline ?? due, due)
+        connections[slot].streamDeadline = min(connections[slot].streamDeadline ?? due, due)
       }
     }
   }
 
   private mutating func callTimer(_ call: Int, armedAt: Instant, at now: Instant, effects: inout Effects) {
-    guard calls.isUsed(call), calls[call].armedAt == armedAt else { return }
+    guard callTimers[call] == armedAt else { return }
+    callTimers[call] = .distantFuture
+    guard calls.isUsed(call) else { return }
     guard calls[call].deadline <= now else { return armCall(call) }
     pending.events.append(.response(CallID(slot: calls.name(call)), .failure(.timedOut)))
     abandon(call, at: now, effects: &effects)

@@ -16,6 +16,8 @@ public struct RPCMachine: Sendable {
   var streams = SlotMap(vacant: RPCStream.vacant)
   var calls = SlotMap(vacant: RPCCall.vacant)
   var timers = TimerHeap()
+  /// When the timer heap will look at each call slot.
+  var callTimers: [Instant] = []
   var pending = RPCEventBatch()
   private var slots: [ConnectionID: Int] = [:]
   /// The connection new calls to an address use.
@@ -127,6 +129,24 @@ public struct RPCMachine: Sendable {
     guard let slot = slots[id] else { return }
     let failure: RPCFailure = connections[slot].stage == .dialing ? .dial(end) : .ended
     remove(slot, failure: failure)
+  }
+
+  // MARK: Commands for connections
+
+  /// Ends a session and everything on it; the owner gets the events of that.
+  public mutating func endSession(_ session: SessionID, at now: Instant, effects: inout Effects) {
+    guard let slot = connections.find(session.slot) else { return }
+    close(slot, .ended, effects: &effects)
+  }
+
+  /// Ends everything: the agent stops.
+  public mutating func endAll(at now: Instant, effects: inout Effects) {
+    for slot in 0..<connections.capacity where connections.isUsed(slot) {
+      if connections[slot].stage == .multiplexed {
+        withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 0, output: &output) }
+      }
+      close(slot, .ended, effects: &effects)
+    }
   }
 
   // MARK: Connections

@@ -52,8 +52,8 @@ struct RPCStream: Sendable {
   var held = 0
   /// Progress through the incomplete message at `bufferStart`.
   var scanner: MessagePackScanner?
-  /// When the incomplete message must be complete.
-  var messageDeadline: Instant?
+  /// When the incomplete message must be complete, or the peer must have ended a stream that we ended.
+  var deadline: Instant?
 
   init(_ phase: Phase, connection: Int, id: UInt32) {
     self.phase = phase

@@ -3,8 +3,8 @@ import Wire
 
 /// Builds a state from the bytes of a snapshot, in any chunks.
 ///
-/// Calling order: `feed` until the source is exhausted, then `finish` once. After an error the decoder is discarded; the
-/// state in use is untouched until the owner replaces it.
+/// Calling order: `feed` until the source is exhausted, then `finish` once. After an error the decoder is discarded;
+/// the state in use is untouched until the owner replaces it.
 public struct SnapshotDecoder: Sendable {
   /// Largest single record; a node has a few kilobytes, a job of a foreign region may have megabytes.
   public static let maximumRecordBytes = 64 << 20

@@ -4,9 +4,9 @@ import Wire
 /// Writes a state in Nomad's snapshot format, piece by piece, so that a large state never blocks the loop for long.
 /// Works on a copy of the state; may run on another thread.
 ///
-/// Deviation: Nomad's header object is an empty map and its snapshots lack the autopilot configuration (raft.md 9.3), so
-/// a server restored from one forgets what the operator set. Ours carries it in the header, where a Go decoder skips
-/// the unknown field.
+/// Deviation: Nomad's header object is an empty map and its snapshots lack the autopilot configuration (raft.md 9.3),
+/// so a server restored from one forgets what the operator set. Ours carries it in the header, where a Go decoder
+/// skips the unknown field.
 public struct SnapshotEncoder: Sendable {
   private let state: StateStore
   private var stage = Stage.header

@@ -113,7 +113,8 @@ extension StateStore {
           var node = nodes[text.text()]
           for _ in 0..<(try events.readArrayHeader()) {
             if try events.readNil() { continue }
-            try node?.events.append(try events.skip(), createIndex: change.index)
+            let event = try events.skip()
+            try node?.events.append(event, createIndex: change.index)
           }
           if let node { changed.append(node) }
         }

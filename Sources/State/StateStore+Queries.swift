@@ -55,7 +55,7 @@ extension StateStore {
     var meta = meta
     meta.index = nodesIndex
     var positions = nodes.positions(prefix)
-    if let first { positions = positions.clamped(to: nodes.lowerBound(first)..<max(nodes.count, nodes.lowerBound(first))) }
+    if let first { positions = positions.clamped(to: nodes.lowerBound(first)..<nodes.count) }
     if limit > 0, positions.count > limit {
       let end = positions.lowerBound + limit
       meta.nextToken = nodes[at: end].id.description

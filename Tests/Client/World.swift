@@ -216,6 +216,8 @@ final class FakeServer {
   var knowsNode = false
   /// Texts to answer with instead, by method.
   var errors: [RPCMethod: String] = [:]
+  /// Answers are values that no response is.
+  var garbles = false
   /// Requests that are never answered.
   var holds: Set<RPCMethod> = []
   var allocationIndex: UInt64 = 1
@@ -254,6 +256,7 @@ final class FakeServer {
 
   private func answer(_ id: RequestID, _ method: RPCMethod, _ body: [UInt8], at now: Instant) {
     if holds.contains(method) { return }
+    if garbles { return rpc.respond(to: id, at: now, effects: &effects) { $0.pack("garbage") } }
     if let error = errors[method] { return rpc.fail(id, error: error, at: now, effects: &effects) }
     switch method {
     case .nodeRegister:
@@ -285,6 +288,14 @@ final class FakeServer {
 
   private var infos: [ServerInfo] {
     list.map { ServerInfo(rpcAdvertiseAddress: World.address($0).description, datacenter: "dc1") }
+  }
+
+  /// Calls the client over its session.
+  func call(_ method: RPCMethod, at now: Instant) {
+    guard let session else { return }
+    _ = rpc.call(method, overSession: session, deadline: now + .seconds(5), at: now, effects: &effects) {
+      $0.packMapHeader(0)
+    }
   }
 
   func push(_ list: [Int], index: UInt64, at now: Instant) {

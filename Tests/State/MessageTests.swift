@@ -8,7 +8,8 @@ import Wire
   static let time = WallTime(unixNanoseconds: 1_795_354_513_000_000_000)
 
   @Test func autopilotEntryIsByteExact() {
-    #expect(StateMessage.autopilot(AutopilotConfiguration(), checked: false, write: WriteRequest()) == Recorded.autopilot)
+    let entry = StateMessage.autopilot(AutopilotConfiguration(), checked: false, write: WriteRequest())
+    #expect(entry == Recorded.autopilot)
   }
 
   @Test func autopilotConfigurationIsByteExact() {
@@ -26,7 +27,8 @@ import Wire
   }
 
   @Test func schedulerEntryIsByteExact() {
-    #expect(StateMessage.scheduler(SchedulerConfiguration(), checked: false, write: WriteRequest()) == Recorded.scheduler)
+    let entry = StateMessage.scheduler(SchedulerConfiguration(), checked: false, write: WriteRequest())
+    #expect(entry == Recorded.scheduler)
   }
 
   @Test func clusterMetadataEntryIsByteExact() {

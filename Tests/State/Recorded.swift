@@ -1,5 +1,5 @@
-/// Log entries and the snapshot of a region of real servers (Nomad 1.1.2): autopilot, scheduler and cluster settings, one
-/// client that registers, becomes ready, is made ineligible and eligible, is drained and released.
+/// Log entries and the snapshot of a region of real servers (Nomad 1.1.2): autopilot, scheduler and cluster settings,
+/// one client that registers, becomes ready, is made ineligible and eligible, is drained and released.
 enum Recorded {
   /// Entry 4.
   static let autopilot = bytes(
@@ -237,8 +237,8 @@ enum Recorded {
     """)
 
   static let entries: [(UInt64, [UInt8])] = [
-    (4, autopilot), (5, scheduler), (6, cluster), (7, register), (8, ready), (9, ineligible), (10, eligible), (11, drain),
-    (12, drainComplete), (13, drainCancelled),
+    (4, autopilot), (5, scheduler), (6, cluster), (7, register), (8, ready), (9, ineligible), (10, eligible),
+    (11, drain), (12, drainComplete), (13, drainCancelled),
   ]
 
   static let nodeID = "aeda1733-8570-b598-642b-3cc9d520d14f"

@@ -77,18 +77,24 @@ public struct MessagePackReader: ~Escapable {
 
   /// A float of either width, or any integer; nil counts as 0.
   public mutating func readDouble() throws(WireError) -> Double {
-    switch try peek() {
-    case 0xCA:
-      try skipBytes(1)
-      return Double(Float(bitPattern: try u32()))
-    case 0xCB:
-      try skipBytes(1)
-      return Double(bitPattern: try u64())
-    default:
-      switch try readInteger() {
-      case .unsigned(let value): return Double(value)
-      case .negative(let value): return Double(value)
+    let start = input
+    do throws(WireError) {
+      switch try peek() {
+      case 0xCA:
+        try skipBytes(1)
+        return Double(Float(bitPattern: try u32()))
+      case 0xCB:
+        try skipBytes(1)
+        return Double(bitPattern: try u64())
+      default:
+        switch try readInteger() {
+        case .unsigned(let value): return Double(value)
+        case .negative(let value): return Double(value)
+        }
       }
+    } catch {
+      input = start
+      throw error
     }
   }
 
@@ -146,6 +152,8 @@ public struct MessagePackReader: ~Escapable {
       case 0xDC: count = Int(try u16())
       case 0xDD: count = Int(try u32())
       case 0xC0, 0x80: return 0
+      case 0xDE where try u16() == 0: return 0
+      case 0xDF where try u32() == 0: return 0
       default: throw .typeMismatch
       }
       guard count <= remaining else { throw .truncated }
