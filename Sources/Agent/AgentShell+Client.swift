@@ -23,7 +23,8 @@ extension AgentShell {
         try notifier.status("client registered, \(servers.count) servers known")
       }
     case .resolve(let names): for name in names { resolve(name) }
-    case .connectedTo: break
+    // Not served: the configuration leaves statistics off, so nobody asks.
+    case .connectedTo, .statisticsRequested: break
     case .answered(let id, let answer):
       guard let call = forwards.removeValue(forKey: id) else { return }
       switch answer {
