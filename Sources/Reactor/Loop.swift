@@ -72,7 +72,8 @@ import Glibc
   }
 
   /// Delivers events until `condition` holds, which is checked at the end of every turn, or `limit` has passed. Returns
-  /// whether the condition held.
+  /// whether the condition held. What the condition reads must be changed by events of this loop; nothing else wakes
+  /// it.
   public func run(_ delegate: any LoopDelegate, within limit: Interval, until condition: () -> Bool) -> Bool {
     if condition() { return true }
     let end = Self.monotonicNow() + limit

@@ -124,15 +124,17 @@ import Testing
     let station = try Station()
     let begun = Mutex(0)
     let gate = Mutex(false)
+    let mailbox = station.loop.mailbox
     for _ in 0..<64 {
       station.loop.submitWork({
         begun.withLock { $0 += 1 }
+        // Wakes the loop, which waits for this.
+        mailbox.post {}
         while !gate.withLock({ $0 }) { sched_yield() }
       }) {}
     }
     station.wait("first work") { begun.withLock { $0 } > 0 }
     // Lets the running work finish when the loop has begun to end, which it shows by refusing letters.
-    let mailbox = station.loop.mailbox
     let opener = Thread {
       while mailbox.post({}) { sched_yield() }
       gate.withLock { $0 = true }

@@ -41,10 +41,20 @@ final class Station: LoopDelegate {
   static func with(_ body: (Station) throws -> Void) throws {
     let station = try Station()
     defer {
+      station.forgetReactions()
       #expect(station.loop.shutDown())
       #expect(station.network.streamCount == 0)
     }
     try body(station)
+  }
+
+  /// The reactions of a test usually hold the station.
+  private func forgetReactions() {
+    onAccepted = { _ in }
+    onConnected = { _ in }
+    onReceived = { _ in }
+    onDisconnected = { _ in }
+    onDatagram = {}
   }
 
   /// Delivers events until `condition` holds; fails the test when it does not in time.
