@@ -21,6 +21,9 @@ public struct MembershipConfiguration: Sendable {
   public var rejoinAfterLeave = false
 
   public var broadcastTimeout: Interval = .seconds(5)
+  /// At least this long before memberlist's farewell, our leave intent is out: a peer that hears the farewell first
+  /// takes it for a failure, and datagrams overtake each other.
+  public var leaveIntentLeadTime: Interval = .milliseconds(200)
   public var leavePropagateDelay: Interval = .seconds(1)
   public var reapInterval: Interval = .seconds(15)
   public var reconnectInterval: Interval = .seconds(30)

@@ -22,6 +22,11 @@ public struct JoinOutcome: Hashable, Sendable {
   public let address: SocketAddress
   public let result: Result
 
+  public init(address: SocketAddress, result: Result) {
+    self.address = address
+    self.result = result
+  }
+
   public var isSuccess: Bool {
     switch result {
     case .joined: true

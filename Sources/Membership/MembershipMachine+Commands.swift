@@ -30,13 +30,14 @@ extension MembershipMachine {
     serf.emitSnapshot("leave")
     serf.lifecycle = .leaving
     rejoin.due = nil
-    let hasAudience = serf.hasOtherAliveMember
+    let hasAudience = gossip.hasLivePeer
     let message = serf.makeLeaveIntent(serf.localName, prune: false, now: now, effects: &effects)
     if hasAudience {
       SerfLayer.queue(message.bytes, in: &serf.intentQueue, token: Self.leaveIntentToken)
-      departure = .spreadingIntent(until: now + configuration.broadcastTimeout)
+      departure = .spreadingIntent(
+        notBefore: now + configuration.leaveIntentLeadTime, until: now + configuration.broadcastTimeout)
     } else {
-      departure = .spreadingIntent(until: now)
+      departure = .spreadingIntent(notBefore: now, until: now)
     }
     withGossip { gossip, _ in gossip.isHurried = true }
     afterCall(at: now, effects: &effects)
@@ -51,8 +52,9 @@ extension MembershipMachine {
     guard bytes != serf.localName else { return .ourselves }
     guard let id = serf.members.find(bytes.bytes) else { return .unknown }
     let previous = serf.members[id].member.status
+    let hasAudience = gossip.hasLivePeer
     let message = serf.makeLeaveIntent(bytes, prune: prune, now: now, effects: &effects)
-    if serf.hasOtherAliveMember { SerfLayer.queue(message.bytes, in: &serf.intentQueue) }
+    if hasAudience { SerfLayer.queue(message.bytes, in: &serf.intentQueue) }
     afterCall(at: now, effects: &effects)
     return .spread(previous: previous)
   }
@@ -101,8 +103,8 @@ extension MembershipMachine {
     while true {
       switch departure {
       case .none, .finished: return
-      case .spreadingIntent(let until):
-        guard now >= until || serf.intentQueue.finished.contains(Self.leaveIntentToken) else { return }
+      case .spreadingIntent(let notBefore, let until):
+        guard now >= until || (now >= notBefore && isIntentSpread) else { return }
         let isAlone = withGossip { gossip, serf in gossip.leave(at: now, above: &serf, effects: &effects) }
         departure = isAlone ? .propagating(until: now) : .leavingGossip(until: now + configuration.broadcastTimeout)
       case .leavingGossip(let until):

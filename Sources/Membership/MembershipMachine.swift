@@ -22,7 +22,7 @@ public struct MembershipMachine {
   /// Steps of a graceful leave (gossip.md 6.6); each waits for its deadline at most.
   enum Departure {
     case none
-    case spreadingIntent(until: Instant)
+    case spreadingIntent(notBefore: Instant, until: Instant)
     case leavingGossip(until: Instant)
     case propagating(until: Instant)
     case finished
@@ -115,7 +115,9 @@ public struct MembershipMachine {
     if areClocksDirty { result = min(result, nextClockLine) }
     switch departure {
     case .none, .finished: break
-    case .spreadingIntent(let until), .leavingGossip(let until), .propagating(let until): result = min(result, until)
+    case .spreadingIntent(let notBefore, let until):
+      result = min(result, isIntentSpread ? min(notBefore, until) : until)
+    case .leavingGossip(let until), .propagating(let until): result = min(result, until)
     }
     return result
   }
@@ -209,6 +211,8 @@ public struct MembershipMachine {
     effects.log.log(.info, SerfLayer.logModule, "serf: attempting reconnect to \(member.name) \(member.address)")
     serf.requestExchange(with: member.address, .reconnect)
   }
+
+  var isIntentSpread: Bool { serf.intentQueue.finished.contains(Self.leaveIntentToken) }
 
   private var areClocksDirty: Bool {
     serf.lifecycle == .alive

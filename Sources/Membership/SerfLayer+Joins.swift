@@ -74,10 +74,14 @@ extension SerfLayer {
     events.append(.joinFinished(join.id, outcomes))
   }
 
-  /// The clock was raised by the merge, so the intent beats every stale "left" about us. Said once per clock value.
+  /// The clock was raised by the merge, so the intent beats every stale "left" about us. Not repeated when the merge
+  /// brought no later time than our last intent.
   private mutating func announceJoin(now: Instant) {
     guard lifecycle == .alive else { return }
-    if let id = members.find(localName.bytes), members[id].member.statusTime >= clock.time { return }
+    if let id = members.find(localName.bytes) {
+      let last = members[id].member.statusTime
+      if last > 0, last >= clock.time - 1 { return }
+    }
     broadcastJoinIntent(now: now)
   }
 }

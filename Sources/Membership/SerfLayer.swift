@@ -62,11 +62,6 @@ struct SerfLayer {
     return nextNumber
   }
 
-  /// True when a member besides us is alive.
-  var hasOtherAliveMember: Bool {
-    members.records.contains { $0.member.status == .alive && $0.name != localName }
-  }
-
   mutating func emitSnapshot(_ line: String) {
     if lifecycle == .alive { events.append(.snapshotLine(line)) }
   }

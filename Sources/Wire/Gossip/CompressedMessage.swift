@@ -51,4 +51,16 @@ public struct CompressedMessage: ~Escapable {
     guard algorithm == 0 else { throw .malformed }
     try decoder.expand(buffer, into: &out, limit: limit)
   }
+
+  /// Writes the envelope around `message`, type byte included. Peers accept compressed and plain messages everywhere.
+  public static func encode(_ message: RawSpan, into out: inout [UInt8], using encoder: inout LempelZivWelchEncoder) {
+    var buffer: [UInt8] = []
+    encoder.compress(message, into: &buffer)
+    out.append(GossipMessageKind.compressed.rawValue)
+    out.packMapHeader(2)
+    out.pack("Algo" as StaticString)
+    out.pack(unsigned: 0)
+    out.pack("Buf" as StaticString)
+    out.pack(raw: buffer)
+  }
 }

@@ -54,10 +54,10 @@ public struct LempelZivWelchDecoder: Sendable {
         guard code <= highest else { throw .malformed }
         if code == highest, let previous {
           // Not in the table yet: it is the previous expansion followed by that expansion's first byte.
-          try copy(previous.start, previous.length, to: &out, base: base, limit: limit)
+          try copy(previous.start, previous.length, to: &out, space: limit - (out.count - base) - 1)
           out.append(out[previous.start])
         } else {
-          try copy(Int(starts[code]), Int(lengths[code]), to: &out, base: base, limit: limit)
+          try copy(Int(starts[code]), Int(lengths[code]), to: &out, space: limit - (out.count - base))
         }
       }
       if let previous {
@@ -78,9 +78,8 @@ public struct LempelZivWelchDecoder: Sendable {
     }
   }
 
-  /// Leaves room for one byte more, which the caller may append.
-  private func copy(_ start: Int, _ length: Int, to out: inout [UInt8], base: Int, limit: Int) throws(WireError) {
-    guard length < limit - (out.count - base) else { throw .tooLarge }
+  private func copy(_ start: Int, _ length: Int, to out: inout [UInt8], space: Int) throws(WireError) {
+    guard length <= space else { throw .tooLarge }
     for offset in start..<(start + length) { out.append(out[offset]) }
   }
 }
