@@ -92,7 +92,7 @@ enum NodeStatusCommand {
       return 0
     }
     let isVerbose = call.flags.bool("verbose")
-    var pairs = basics(node, isVerbose: isVerbose)
+    var pairs = basics(node)
     if call.flags.bool("short") {
       pairs.append(("Drivers", attributeDrivers(node).joined(separator: ",")))
       call.console.print(keyValues(pairs))
@@ -126,9 +126,10 @@ enum NodeStatusCommand {
     return code
   }
 
-  private static func basics(_ node: JSONValue, isVerbose: Bool) -> [(key: String, value: String)] {
+  private static func basics(_ node: JSONValue) -> [(key: String, value: String)] {
     [
-      ("ID", isVerbose ? node.text("ID") : node.text("ID")), ("Name", node.text("Name")), ("Class", node.text("NodeClass")),
+      ("ID", node.text("ID")), ("Name", node.text("Name")),
+      ("Class", node.text("NodeClass")),
       ("DC", node.text("Datacenter")), ("Drain", drain(node)), ("Eligibility", node.text("SchedulingEligibility")),
       ("Status", node.text("Status")),
       ("CSI Controllers", node.members("CSIControllerPlugins").map(\.name).joined(separator: ",")),

@@ -103,7 +103,8 @@ enum ServerCommands {
 
   private static func verboseTable(_ members: [JSONValue], _ leaders: Set<String>) -> String {
     let header = [
-      "Name", "Address", "Port", "Status", "Leader", "Protocol", "Raft Version", "Build", "Datacenter", "Region", "Tags",
+      "Name", "Address", "Port", "Status", "Leader", "Protocol", "Raft Version", "Build", "Datacenter", "Region",
+      "Tags",
     ]
     return table(
       [header]

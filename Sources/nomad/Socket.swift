@@ -106,7 +106,8 @@ private func connect(_ info: addrinfo) throws(TransportError) -> Int32 {
   _ = fcntl(descriptor, F_SETFL, flags)
   guard code == 0 else {
     close(descriptor)
-    throw TransportError(text: "dial tcp \(name): " + (code == ETIMEDOUT ? "i/o timeout" : "connect: \(systemMessage(code))"))
+    throw TransportError(
+      text: "dial tcp \(name): " + (code == ETIMEDOUT ? "i/o timeout" : "connect: \(systemMessage(code))"))
   }
   return descriptor
 }

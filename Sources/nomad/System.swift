@@ -16,7 +16,9 @@ func writeBytes(_ bytes: [UInt8], to stream: StandardStream) {
 private func writeAll(_ bytes: [UInt8], descriptor: Int32) -> Bool {
   var offset = 0
   while offset < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset) }
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe write(descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset)
+    }
     if count < 0 {
       if errno == EINTR { continue }
       return false
@@ -142,5 +144,5 @@ func replaceProcess(byNeighbour name: String, arguments: [String]) {
   var words = unsafe ([name] + arguments).map { unsafe strdup($0) }
   unsafe words.append(nil)
   _ = unsafe execv(String(path), words)
-  for unsafe word in unsafe words { unsafe free(word) }
+  unsafe words.forEach { unsafe free($0) }
 }
