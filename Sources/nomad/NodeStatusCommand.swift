@@ -48,9 +48,8 @@ enum NodeStatusCommand {
     } catch {
       return call.fail("Error querying node status: \(error.text)")
     }
-    if call.flags.bool("json") {
-      call.printJSON(.array(nodes))
-      return 0
+    if call.wantsData {
+      return call.printData(.array(nodes))
     }
     // 1.1.2 prints nothing at all.
     guard !nodes.isEmpty else { return 0 }
@@ -87,9 +86,8 @@ enum NodeStatusCommand {
     } catch {
       return call.fail("Error querying node info: \(error.text)")
     }
-    if call.flags.bool("json") {
-      call.printJSON(node)
-      return 0
+    if call.wantsData {
+      return call.printData(node)
     }
     let isVerbose = call.flags.bool("verbose")
     var pairs = basics(node)

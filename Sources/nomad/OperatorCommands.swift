@@ -207,7 +207,12 @@ enum OperatorCommands {
           text: "Unexpected response code: \(response.status) (\(String(decoding: response.body, as: UTF8.self)))")
       }
       let health = try client.json(response)
-      if call.flags.bool("json") { call.printJSON(health) } else { printHealth(health, call) }
+      if call.wantsData {
+        let code = call.printData(health)
+        if code != 0 { return code }
+      } else {
+        printHealth(health, call)
+      }
       return health.flag("Healthy") ? 0 : 1
     } catch {
       return call.fail("Error querying Autopilot health: \(error.text)")
@@ -234,9 +239,8 @@ enum OperatorCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let answer = try client.get("/v1/operator/scheduler/configuration")
-      if call.flags.bool("json") {
-        call.printJSON(answer)
-        return 0
+      if call.wantsData {
+        return call.printData(answer)
       }
       let settings = answer["SchedulerConfig"] ?? nil
       let preemption = settings["PreemptionConfig"] ?? nil
@@ -262,11 +266,8 @@ enum OperatorCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let report = try client.get("/v1/operator/quorum")
-      if call.flags.bool("json") {
-        call.printJSON(report)
-      } else {
-        call.console.print(QuorumReport.text(report))
-      }
+      if call.wantsData { return call.printData(report) }
+      call.console.print(QuorumReport.text(report))
       return 0
     } catch {
       return call.fail("Error querying the quorum report: \(error.text)")

@@ -30,7 +30,8 @@ func exchangeOverTCP(
   guard request.address.scheme == "http" else {
     throw TransportError(
       text: request.address.scheme == "https"
-        ? "this command does not speak TLS" : "unsupported protocol scheme \"\(request.address.scheme)\"")
+        ? "https: this build of the command does not speak TLS"
+        : "unsupported protocol scheme \"\(request.address.scheme)\"")
   }
   let descriptor = try connect(request.address)
   defer { close(descriptor) }

@@ -133,6 +133,11 @@ func unixSeconds(_ text: String) -> Int? {
   return days * 86_400 + hour * 3600 + minute * 60 + second
 }
 
+/// An endless stream is ended by the user, which is no failure.
+func exitQuietlyOnInterrupt() {
+  for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(0) } }
+}
+
 /// Replaces this program by another one beside it; returns only when there is none.
 func replaceProcess(byNeighbour name: String, arguments: [String]) {
   var buffer = [CChar](repeating: 0, count: 4096)

@@ -282,3 +282,31 @@ import Wire
     #expect(value["config"]?["Telemetry"]?.object?.members.count == 26)
   }
 }
+
+@Suite struct StreamFrameTests {
+  @Test func logLinesAreFramed() {
+    let plain = APIMonitor(level: .info, isJSON: false, isPlain: true, nodeID: "", serverID: "")
+    var framed = plain
+    framed.isPlain = false
+    let line = Array("2026-11-22T12:26:38.311Z [INFO]  a: b\n".utf8)
+    #expect(APIMachine.frame(of: line, for: plain) == line)
+    #expect(
+      String(decoding: APIMachine.frame(of: Array("hello\n".utf8), for: framed), as: UTF8.self)
+        == #"{"Data":"aGVsbG8K","FileEvent":"log"}"#)
+    #expect(APIMachine.heartbeat(for: framed) == Array("{}".utf8))
+  }
+
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+    ("foobar", "Zm9vYmFy"),
+  ])
+  func base64IsThatOfTheRFC(text: String, encoded: String) throws {
+    #expect(Base64.encode(Array(text.utf8).borrowedBytes) == encoded)
+    #expect(try Base64.decode(encoded) == Array(text.utf8))
+  }
+
+  @Test(arguments: [("*", 0), ("Zg=", 3), ("Zg", 0), ("Zm9vY", 4), ("Zg==x", 4), ("Z===", 1), ("Zm9v*", 4)])
+  func badBase64NamesItsPlace(text: String, offset: Int) {
+    #expect(throws: Base64Error(offset: offset)) { try Base64.decode(text) }
+  }
+}

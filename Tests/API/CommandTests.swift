@@ -96,7 +96,7 @@ struct CommandBench {
     #expect(
       bench.errors
         == "Error determining leaders: 1 error occurred:\n\t* Region \"west\": Unexpected response code: "
-          + "500 (No path to region)\n\n\n"
+        + "500 (No path to region)\n\n\n"
     )
   }
 

@@ -165,6 +165,8 @@ extension HTTPResponse {
       #"PUT /v1/node/a/drain {"DrainSpec":{"Deadline":"1h"}}"#, 400,
       "json: cannot unmarshal string into Go struct field DrainSpec.DrainSpec.Deadline of type time.Duration"
     ),
+    ("GET /v1/node/", 500, "missing node ID"),
+    ("GET /v1/nodes?filter=Name", 400, "filter expressions are not supported by this server"),
     ("GET /v1/client/stats", 400, "No local Node and node_id not provided"),
     // section 8
     (
