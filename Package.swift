@@ -39,7 +39,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
-    .target(name: "CSystem"),
+    .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
 
     module("Base"),
     module("Wire", ["Base"]),
@@ -50,7 +50,7 @@ let package = Package(
     module("RPC", ["Wire"]),
     module("Security", ["Wire", "COpenSSL"]),
     module("HTTP", ["Wire", "CHTTPParser"]),
-    module("State", ["Wire", collections]),
+    module("State", ["Wire"]),
 
     module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
@@ -61,11 +61,12 @@ let package = Package(
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
     module("Simulator", ["Server", "Client"]),
-    module("Agent", ["API", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module("Agent", ["API", "Server", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["HTTP"]),
-    executable("nomad-bench", ["HTTP", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),
@@ -81,9 +82,10 @@ let package = Package(
     tests("Configuration", ["Configuration"]),
     tests("API", ["API", "nomad"]),
     tests("Reactor", ["Reactor"]),
+    tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
-    tests("EndToEnd", ["HTTP"]),
+    tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Interop", ["Membership", "Raft", "RPC", "Reactor"]),
     tests("Tidy", []),
   ]

@@ -34,6 +34,8 @@ extension RawSpan {
     return true
   }
 
+  public func equals(_ other: [UInt8]) -> Bool { equals(other.bytes) }
+
   /// The bytes as UTF-8 text; malformed sequences become U+FFFD, so foreign names can always be shown.
   public func text() -> String {
     unsafe withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
@@ -41,6 +43,12 @@ extension RawSpan {
 }
 
 extension Array where Element == UInt8 {
+  /// The array's own bytes, borrowed.
+  @inlinable public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get { unsafe span.bytes }
+  }
+
   /// Appends borrowed bytes in one copy.
   public mutating func append(contentsOf span: RawSpan) {
     unsafe span.withUnsafeBytes { unsafe append(contentsOf: $0) }
@@ -57,4 +65,25 @@ extension Array where Element == UInt8 {
     precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)
     unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe replaceSubrange(offset..<(offset + $0.count), with: $0) }
   }
+}
+
+extension RawSpan {
+  /// True when the bytes are exactly this text.
+  public func equals(_ text: StaticString) -> Bool {
+    let count = text.utf8CodeUnitCount
+    guard byteCount == count else { return false }
+    return text.withUTF8Buffer { other in
+      for offset in 0..<count where unsafe byte(at: offset) != other[offset] { return false }
+      return true
+    }
+  }
+}
+
+/// Lets borrowed map keys be switched on: `switch key { case "Seq": ... }`.
+public func ~= (text: StaticString, bytes: RawSpan) -> Bool { bytes.equals(text) }
+
+extension Array where Element == UInt8 {
+  /// Part of the bytes, borrowed. Precondition: the range lies inside the array.
+  @_lifetime(borrow self)
+  public func bytes(_ range: Range<Int>) -> RawSpan { unsafe span.bytes.extracting(range) }
 }

@@ -1,0 +1,68 @@
+# make help lists the targets. Everything is built below SCRATCH; nothing is installed but by deps and install.
+
+SWIFT   ?= swift
+SCRATCH ?= .build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+ROUNDS  ?= 10
+SERVERS ?= 3
+MINUTES ?= 10
+RUNS    ?= 1
+
+# The programs as they are installed: optimised, Swift's libraries linked in, symbols stripped.
+DIST := $(SCRATCH)/dist
+RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
+
+.PHONY: help deps build release test up down bench sim soak install clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install the libraries and tools that are missing, or say what to install
+	@scripts/deps.sh "$(SWIFT)"
+
+build: deps ## Build everything for development
+	$(SWIFT) build --scratch-path $(SCRATCH)
+
+release: deps ## Build the programs as they are installed, in .build/dist
+	$(SWIFT) build $(RELEASE) --product nomadd
+	$(SWIFT) build $(RELEASE) --product nomad
+	$(SWIFT) build $(RELEASE) --product nomad-bench
+	@mkdir -p $(DIST)
+	@for program in nomadd nomad nomad-bench; do \
+	  strip -o $(DIST)/$$program.new $(SCRATCH)/release/$$program && mv -f $(DIST)/$$program.new $(DIST)/$$program; \
+	done
+	@ls -lh $(DIST) | awk 'NR > 1 { print "  " $$5 "  $(DIST)/" $$NF }'
+
+test: deps ## Run all tests, the end-to-end suite included
+	$(SWIFT) test --scratch-path $(SCRATCH)
+
+up: release ## Form a cluster of three servers and a client on 127.0.0.1 to 127.0.0.4
+	@NOMADD_BIN_DIR="$(abspath $(DIST))" scripts/up.sh
+
+down: ## Stop that cluster; its data stays until make clean
+	@scripts/down.sh
+
+bench: release ## Measure how fast SERVERS=3 servers form a cluster, over ROUNDS=10 rounds
+	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 1 --failover --rounds $(ROUNDS)
+
+sim: deps ## Run the simulation: RUNS=1 seeds from SEED=... on, or a fresh one
+	NOMADD_SIM_SEED="$(SEED)" NOMADD_SIM_RUNS="$(RUNS)" \
+	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
+
+soak: release ## Form, break and end clusters for MINUTES=10
+	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 2 --known-last --failover --during $(MINUTES)m
+
+install: ## Install programs, systemd unit, system user and examples below DESTDIR and PREFIX
+	@test -x $(DIST)/nomadd || { echo "make install: run 'make release' first" >&2; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+	  $(DESTDIR)$(PREFIX)/share/doc/nomadd
+	install -m 755 $(DIST)/nomadd $(DIST)/nomad $(DIST)/nomad-bench $(DESTDIR)$(PREFIX)/bin
+	sed 's|/usr/bin/nomadd|$(PREFIX)/bin/nomadd|g' deploy/nomadd.service \
+	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/nomadd.service
+	install -m 644 deploy/nomadd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nomadd.conf
+	cp -R deploy/examples $(DESTDIR)$(PREFIX)/share/doc/nomadd/
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/nomadd
+
+clean: down ## Stop the cluster of make up and remove everything built, its data included
+	rm -rf $(SCRATCH) run

@@ -1,0 +1,111 @@
+import API
+import Base
+import Configuration
+import Durable
+import Raft
+import Reactor
+import Server
+
+/// What the server machine wants done outside: disk, names, answers.
+extension AgentShell {
+  func drainServer() {
+    while let events = server?.events, !events.isEmpty {
+      server?.events.removeAll(keepingCapacity: true)
+      for event in events { carryOut(event) }
+    }
+  }
+
+  private func carryOut(_ event: ServerEvent) {
+    switch event {
+    case .persistBootstrap(let record): persist(record)
+    case .gossipSnapshotLine(let line): gossipLines.append(line)
+    case .resolveJoinEntries: resolveJoinEntries()
+    case .answered(let id, let result): finish(id, result)
+    case .joinCommandFinished(let id, let joined, let failures):
+      answer(id, .join(JoinAnswer(joined: joined, errors: failures)))
+    case .fatal(let sentence): fail(sentence)
+    case .status(let text):
+      if isReady {
+        notify { notifier throws(ServiceNotifier.Failure) in try notifier.status(text) }
+      } else {
+        becomeReady(text)
+      }
+    case .left(let clean): end(status: clean ? 0 : 1)
+    case .leadership, .leaderChanged: break
+    }
+  }
+
+  // MARK: Disk
+
+  /// Gives everything Raft wants written to one pool job; what comes meanwhile rides the next one.
+  func startDiskWork() {
+    guard !isDiskBusy, let storage = serverStorage, server?.hasStorage ?? false,
+      let directives = server?.takeStorage()
+    else { return }
+    isDiskBusy = true
+    let log = storage.log
+    let snapshots = storage.snapshots
+    loop.submitWork {
+      ServerStorage.perform(directives, log: log, snapshots: snapshots)
+    } completion: { [unowned self] error in
+      isDiskBusy = false
+      let result: StorageResult = error.map { .failed("\($0)") } ?? .done
+      for directive in directives {
+        server?.storageCompleted(directive.ticket, result, at: loop.moment, effects: &effects)
+      }
+    }
+  }
+
+  private func persist(_ record: BootstrapRecord) {
+    guard let file = serverStorage?.bootstrapFile else { return }
+    var bytes: [UInt8] = []
+    record.encode(into: &bytes)
+    // Records must reach the disk in the order in which they were made.
+    bootstrapWrites.append(bytes)
+    if bootstrapWrites.count == 1 { writeNextBootstrapRecord(file) }
+  }
+
+  private func writeNextBootstrapRecord(_ file: SmallFile) {
+    guard let bytes = bootstrapWrites.first else { return }
+    loop.submitWork { () -> DurableError? in
+      do throws(DurableError) {
+        try file.replaceChecked(bytes)
+        return nil
+      } catch {
+        return error
+      }
+    } completion: { [unowned self] error in
+      if let error { return fail("\(error)") }
+      bootstrapWrites.removeFirst()
+      server?.bootstrapPersisted(at: loop.moment, effects: &effects)
+      writeNextBootstrapRecord(file)
+    }
+  }
+
+  /// The gossip snapshot only speeds up a restart, so it is appended without waiting for the disk.
+  func writeGossipLines() {
+    guard !gossipLines.isEmpty, let storage = serverStorage else { return }
+    let lines = gossipLines
+    gossipLines.removeAll(keepingCapacity: true)
+    do throws(DurableError) {
+      if try storage.appendGossip(lines), let content = server?.membership.snapshotContent {
+        try storage.compactGossip(content)
+      }
+    } catch {
+      effects.log.log(.warn, "nomad.serf", "cannot write the gossip snapshot", ["error": "\(error)"])
+    }
+  }
+
+  // MARK: Names
+
+  /// Looks all join entries up and gives the server the addresses; each round anew, since DNS answers change.
+  private func resolveJoinEntries() {
+    guard let join = configuration.server?.join else { return }
+    JoinResolution(loop: loop, entries: join.start + join.retry).run { [unowned self] addresses, failures in
+      for failure in failures {
+        effects.log.log(.warn, "agent.joiner", "failed to resolve a join entry", ["error": failure])
+      }
+      server?.joinAddressesResolved(addresses, at: loop.moment, effects: &effects)
+    }
+  }
+}

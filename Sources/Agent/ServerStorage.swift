@@ -1,0 +1,133 @@
+import Base
+import Durable
+import Raft
+import Server
+import State
+import Wire
+
+/// Everything a server keeps on disk, in Nomad's layout where Nomad has one:
+/// `node-id`, `serf/snapshot`, `raft/` (log and term), `raft/snapshots/`, and `bootstrap` for the promised first quorum.
+final class ServerStorage {
+  let directory: String
+  let log: LogStore
+  let snapshots: SnapshotStore
+  let bootstrapFile: SmallFile
+  let gossipFile: SmallFile
+  /// The gossip snapshot is rewritten when this much has been appended.
+  static let gossipCompactionBytes = 128 << 10
+  private var gossipBytes = 0
+  private let ephemeral: EphemeralDirectory?
+  private let lock: DirectoryLock
+
+  /// Creates what is missing. `directory` nil: state that ends with the process.
+  init(directory: String?) throws(DurableError) {
+    if let directory {
+      ephemeral = nil
+      self.directory = directory
+    } else {
+      let temporary = try EphemeralDirectory(name: "nomadd")
+      ephemeral = temporary
+      self.directory = temporary.path
+    }
+    lock = try DirectoryLock(self.directory)
+    log = try LogStore(directory: self.directory + "/raft")
+    snapshots = try SnapshotStore(directory: self.directory + "/raft/snapshots")
+    try SmallFile.makeDirectory(self.directory + "/serf")
+    bootstrapFile = SmallFile(self.directory + "/bootstrap")
+    gossipFile = SmallFile(self.directory + "/serf/snapshot")
+  }
+
+  /// The server's id: made at the first start, kept for ever. Text that is no UUID stops the start.
+  func identity(random: inout RandomSource) throws(DurableError) -> String {
+    let file = SmallFile(directory + "/node-id")
+    if let bytes = try file.read() {
+      let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }.lowercased()
+      do throws(NodeIDError) {
+        _ = try NodeID(text)
+        return text
+      } catch {
+        throw .damaged(path: file.path, what: "it holds \"\(text)\", which is no UUID")
+      }
+    }
+    let id = random.uuid()
+    try file.replace(Array(id.utf8))
+    return id
+  }
+
+  /// What the disk holds, and a sentence for each snapshot file that had to be skipped.
+  func load() throws(DurableError) -> (state: ServerRestoredState, warnings: [String]) {
+    var restored = ServerRestoredState()
+    let stored = try log.load()
+    if let hard = stored.hardState {
+      restored.raft.hardState = HardState(
+        term: Term(hard.term), vote: hard.vote.map { String(decoding: $0, as: UTF8.self) })
+    }
+    restored.raft.bounds = stored.bounds.map { LogIndex($0.lowerBound)...LogIndex($0.upperBound) }
+    let (snapshot, skipped) = try snapshots.newest()
+    if let snapshot { try restore(snapshot, into: &restored) }
+    if let bytes = try bootstrapFile.readChecked() {
+      do throws(WireError) {
+        var reader = MessagePackReader(bytes.bytes)
+        restored.bootstrap = try BootstrapRecord(&reader)
+      } catch {
+        throw .damaged(path: bootstrapFile.path, what: "it cannot be decoded (\(error))")
+      }
+    }
+    if let bytes = try gossipFile.read() {
+      gossipBytes = bytes.count
+      restored.gossipSnapshot = bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+    }
+    return (restored, skipped.map { "skipping an unreadable snapshot: \($0)" })
+  }
+
+  private func restore(_ snapshot: StoredSnapshot, into restored: inout ServerRestoredState) throws(DurableError) {
+    let metadata: SnapshotMetadata
+    do throws(WireError) { metadata = try SnapshotMetadata(decoding: snapshot.metadata.bytes) } catch {
+      throw .damaged(path: snapshots.directory, what: "the metadata of the newest snapshot cannot be decoded (\(error))")
+    }
+    do throws(SnapshotError) {
+      restored.state = try StateStore(snapshot: snapshot.state.bytes, index: snapshot.index)
+    } catch {
+      throw .damaged(path: snapshots.directory, what: "the newest snapshot cannot be decoded (\(error))")
+    }
+    restored.raft.snapshot = metadata
+  }
+
+  /// Blocks until everything is durable; for the thread pool. Snapshots and log steps keep their order.
+  static func perform(
+    _ directives: [StorageDirective], log: LogStore, snapshots: SnapshotStore
+  ) -> DurableError? {
+    do throws(DurableError) {
+      var steps: [StoreOperation] = []
+      for directive in directives {
+        guard case .saveSnapshot(_, let metadata, let bytes) = directive else {
+          steps += directive.operations
+          continue
+        }
+        if !steps.isEmpty { try log.perform(steps) }
+        steps.removeAll()
+        try snapshots.save(
+          StoredSnapshot(
+            index: metadata.index.value, term: metadata.term.value, metadata: metadata.encoded(), state: bytes))
+      }
+      if !steps.isEmpty { try log.perform(steps) }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// Appends lines of the gossip snapshot. True when the file has grown enough to be rewritten with `compactGossip`.
+  func appendGossip(_ lines: [String]) throws(DurableError) -> Bool {
+    let bytes = Array(lines.map { $0 + "\n" }.joined().utf8)
+    try gossipFile.append(bytes)
+    gossipBytes += bytes.count
+    return gossipBytes > Self.gossipCompactionBytes
+  }
+
+  func compactGossip(_ lines: [String]) throws(DurableError) {
+    let bytes = Array(lines.map { $0 + "\n" }.joined().utf8)
+    try gossipFile.replace(bytes)
+    gossipBytes = bytes.count
+  }
+}

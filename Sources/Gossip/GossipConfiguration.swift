@@ -1,0 +1,84 @@
+import Base
+import Wire
+
+/// Identity, timing and limits of a gossip machine (gossip.md 5.16). Start from `wan` (what Nomad uses) or `lan`.
+public struct GossipConfiguration: Sendable {
+  /// Unique name in the pool, as bytes: peers compare names byte by byte.
+  public var name: [UInt8]
+  /// The address that is announced to peers.
+  public var address: SocketAddress
+  /// Port that stands in for a missing one in foreign messages: our own bind port.
+  public var bindPort: UInt16
+  /// Encoded tags announced at start; at most 512 bytes.
+  public var metadata: [UInt8] = []
+  public var versions = ProtocolVersions.nomad
+  /// Separates pools that share a network. Nomad has none.
+  public var label: [UInt8] = []
+
+  /// For a whole inbound stream, and for an outbound one after it is connected.
+  public var streamTimeout: Interval = .seconds(30)
+  /// For the dial alone.
+  public var dialTimeout: Interval = .seconds(3)
+  public var indirectChecks = 3
+  public var retransmitMultiplier = 4
+  public var suspicionMultiplier = 6
+  public var suspicionMaximumMultiplier = 6
+  public var pushPullInterval: Interval = .seconds(60)
+  public var pushPullScaleThreshold = 32
+  public var probeInterval: Interval = .seconds(5)
+  public var probeTimeout: Interval = .seconds(3)
+  public var usesStreamPings = true
+  /// The health score stays below this.
+  public var awarenessMaximum = 8
+  public var gossipInterval: Interval = .milliseconds(500)
+  /// Gossip tick while we leave: our last messages should be out soon, and peers cannot tell.
+  public var leaveGossipInterval: Interval = .milliseconds(100)
+  public var gossipNodes = 4
+  public var gossipToTheDeadTime: Interval = .seconds(60)
+  public var packetBudget = GossipLimits.packetBudget
+  /// How long a dead node keeps its name against a claim from another address; zero means until it is purged.
+  public var deadNodeReclaimTime: Interval = .zero
+
+  /// Something new is gossiped at once instead of at the next tick, but not more often than this.
+  public var urgentGossipSpacing: Interval = .milliseconds(10)
+  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use `gossipNodes`.
+  public var urgentGossipNodes = 10
+  public var urgentGossipPoolMaximum = 32
+  /// Packets to each node in such a round.
+  public var urgentGossipPackets = 8
+
+  /// Without a key, replies go only to the packet's source or to addresses of known members (gossip.md 9.4).
+  public var verifiesReplyAddresses = true
+  public var maximumNodes = 10_000
+  public var maximumStreams = 128
+  public var maximumStreamsPerHost = 16
+  /// Indirect pings that we carry out for others at the same time.
+  public var maximumRelays = 1024
+  /// Bytes of unfinished inbound messages over all streams.
+  public var maximumBufferedBytes = 128 << 20
+
+  public init(name: String, address: SocketAddress) {
+    self.name = Array(name.utf8)
+    self.address = address
+    self.bindPort = address.port
+  }
+
+  /// Timing for servers of regions that are far apart. Nomad uses it everywhere.
+  public static func wan(name: String, address: SocketAddress) -> GossipConfiguration {
+    GossipConfiguration(name: name, address: address)
+  }
+
+  /// Timing for one local network, the default of Serf agents.
+  public static func lan(name: String, address: SocketAddress) -> GossipConfiguration {
+    var configuration = GossipConfiguration(name: name, address: address)
+    configuration.streamTimeout = .seconds(10)
+    configuration.suspicionMultiplier = 4
+    configuration.pushPullInterval = .seconds(30)
+    configuration.probeInterval = .seconds(1)
+    configuration.probeTimeout = .milliseconds(500)
+    configuration.gossipInterval = .milliseconds(200)
+    configuration.gossipNodes = 3
+    configuration.gossipToTheDeadTime = .seconds(30)
+    return configuration
+  }
+}

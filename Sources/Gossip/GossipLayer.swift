@@ -1,0 +1,56 @@
+import Base
+import Wire
+
+/// What the gossip machine asks of and tells the layer above it (Serf). Calls happen inside the machine's `handle...`
+/// methods; the layer must not call back.
+public protocol GossipLayer {
+  /// May this node be in the pool? Asked for every alive message, our own included.
+  func admits(_ node: AliveMessage) -> Bool
+  /// May an explicit join bring this entry in? `nil` admits; a reason refuses the whole exchange.
+  func refusal(of entry: PushPullNode) -> String?
+
+  /// An unknown node, or one that was gone, is alive.
+  mutating func handleJoined(_ node: NodeRecord, at now: Instant, effects: inout Effects)
+  /// A live node's metadata changed.
+  mutating func handleUpdated(_ node: NodeRecord, at now: Instant, effects: inout Effects)
+  /// A node died or left; its `state` says which.
+  mutating func handleDeparted(_ node: NodeRecord, at now: Instant, effects: inout Effects)
+  /// Another address claims the name of a known node; the claim was ignored.
+  mutating func handleConflict(
+    _ node: NodeRecord, claimedBy address: SocketAddress, at now: Instant, effects: inout Effects)
+
+  /// An application message; never empty.
+  mutating func handleUserMessage(_ bytes: RawSpan, at now: Instant, effects: inout Effects)
+  /// Appends the layer's own part of a state exchange.
+  mutating func appendLocalState(isJoin: Bool, to out: inout [UInt8])
+  /// `isOurJoin`: we asked to join, and this is the answer.
+  mutating func mergeRemoteState(_ bytes: RawSpan, isOurJoin: Bool, at now: Instant, effects: inout Effects)
+  /// An exchange that `GossipMachine.exchange` started is over.
+  mutating func handleExchangeFinished(
+    _ token: ExchangeToken, _ outcome: ExchangeOutcome, at now: Instant, effects: inout Effects)
+
+  /// True while the layer has messages to piggy-back.
+  var hasBroadcasts: Bool { get }
+  /// True while one of them was never sent.
+  var hasFreshBroadcasts: Bool { get }
+  /// Appends complete user messages (type byte included) that fit into `budget` bytes, counting two more for each.
+  mutating func takeBroadcasts(budget: Int, maximumParts: Int, into parts: inout [[UInt8]])
+}
+
+/// Names one outbound state exchange between the machine and the layer above.
+public struct ExchangeToken: Hashable, Sendable {
+  public let number: UInt64
+  public init(number: UInt64) { self.number = number }
+}
+
+/// How an outbound state exchange ended.
+public enum ExchangeOutcome: Hashable, Sendable {
+  /// The peer's state was merged; `nodes` is the length of its list.
+  case merged(nodes: Int)
+  /// The peer's list holds nobody but ourselves: we dialled our own address.
+  case reachedOurselves
+  /// The peer complained, or one side's rules forbid the exchange.
+  case refused(String)
+  /// The dial failed or the stream ended early.
+  case ended(StreamEnd)
+}

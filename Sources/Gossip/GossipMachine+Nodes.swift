@@ -1,0 +1,219 @@
+import Base
+import Wire
+
+// How the node table changes: alive, suspect, dead, refutation (gossip.md 5.2 to 5.6, 5.9, 5.12).
+extension GossipMachine {
+  /// Our first alive message, and every one after a change of our metadata.
+  mutating func announce(
+    metadata: [UInt8], at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    incarnation &+= 1
+    if nodes.count == 0 {
+      localID = addNode(
+        NodeRecord(
+          name: configuration.name, address: configuration.address, metadata: metadata,
+          versions: configuration.versions, incarnation: incarnation, state: .alive, stateChange: now),
+        effects: &effects)
+      queueAlive(localID)
+      above.handleJoined(nodes[localID], at: now, effects: &effects)
+    } else {
+      nodes[localID].incarnation = incarnation
+      nodes[localID].metadata = metadata
+      queueAlive(localID)
+      above.handleUpdated(nodes[localID], at: now, effects: &effects)
+    }
+  }
+
+  mutating func handleAlive(
+    _ alive: AliveMessage, from peer: SocketAddress?, at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
+  ) {
+    guard alive.node.byteCount > 0, alive.node.byteCount <= GossipLimits.maximumNameBytes,
+      alive.metadata.byteCount <= GossipLimits.maximumMetadataBytes,
+      let host = IPAddress(network: alive.address), let versions = alive.versions, versions.isPlausible
+    else { return complain(.unusable, from: peer, at: now, effects: &effects) }
+    guard above.admits(alive) else { return complain(.notAdmitted, from: peer, at: now, effects: &effects) }
+    let address = SocketAddress(host, port: alive.port == 0 ? configuration.bindPort : alive.port)
+
+    guard let id = nodes.find(alive.node) else {
+      // Incarnation 0 never beats the 0 of a fresh record, so such a node would stay unknown anyhow.
+      guard alive.incarnation > 0 else { return }
+      guard nodes.count < configuration.maximumNodes else {
+        return complain(.limit, from: peer, at: now, effects: &effects)
+      }
+      let id = addNode(
+        NodeRecord(
+          name: alive.node.copy(), address: address, metadata: alive.metadata.copy(), versions: versions,
+          incarnation: alive.incarnation, state: .alive, stateChange: now),
+        effects: &effects)
+      queueAlive(id)
+      above.handleJoined(nodes[id], at: now, effects: &effects)
+      return
+    }
+
+    var reclaims = false
+    let record = nodes[id]
+    if record.address != address {
+      let reclaimTime = configuration.deadNodeReclaimTime
+      let isReclaimable = reclaimTime > .zero && now - record.stateChange >= reclaimTime
+      guard id != localID, record.state == .left || (record.state == .dead && isReclaimable) else {
+        return reportConflict(id, claimedBy: address, at: now, above: &above, effects: &effects)
+      }
+      reclaims = true
+    }
+    if id == localID {
+      if hasLeft || alive.incarnation < record.incarnation { return }
+      let isEcho =
+        alive.incarnation == record.incarnation && alive.metadata.equals(record.metadata)
+        && versions == record.versions
+      if !isEcho { refute(alive.incarnation, kind: "an alive", at: now, effects: &effects) }
+      return
+    }
+    if alive.incarnation <= record.incarnation && !reclaims { return }
+
+    endSuspicion(of: id)
+    let wasGone = record.state.isGone
+    let isChanged = !alive.metadata.equals(record.metadata)
+    nodes[id].versions = versions
+    nodes[id].incarnation = alive.incarnation
+    nodes[id].address = address
+    if isChanged { nodes[id].metadata = alive.metadata.copy() }
+    if record.state != .alive {
+      nodes[id].state = .alive
+      nodes[id].stateChange = now
+    }
+    queueAlive(id)
+    if wasGone {
+      above.handleJoined(nodes[id], at: now, effects: &effects)
+    } else if isChanged {
+      above.handleUpdated(nodes[id], at: now, effects: &effects)
+    }
+  }
+
+  mutating func handleSuspect(
+    _ message: AccusationMessage, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
+    if nodes[id].suspicion != nil {
+      if nodes[id].suspicion?.confirm(from: message.from) == true {
+        queueAccusation(.suspect, message, about: id)
+      }
+      return
+    }
+    guard nodes[id].state == .alive else { return }
+    if id == localID {
+      return refute(message.incarnation, kind: "a suspect", from: message.from.text(), at: now, effects: &effects)
+    }
+    queueAccusation(.suspect, message, about: id)
+    nodes[id].incarnation = message.incarnation
+    nodes[id].state = .suspect
+    nodes[id].stateChange = now
+    nodes[id].suspicion = Suspicion(configuration: configuration, nodes: poolSize, accuser: message.from, at: now)
+    suspects.append(id)
+  }
+
+  mutating func handleDead(
+    _ message: AccusationMessage, token: BroadcastQueue.Token? = nil, at now: Instant,
+    above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
+    endSuspicion(of: id)
+    guard !nodes[id].state.isGone else { return }
+    if id == localID, !hasLeft {
+      return refute(message.incarnation, kind: "a dead", from: message.from.text(), at: now, effects: &effects)
+    }
+    queueAccusation(.dead, message, about: id, token: token)
+    nodes[id].incarnation = message.incarnation
+    nodes[id].state = message.node.equals(message.from) ? .left : .dead
+    nodes[id].stateChange = now
+    above.handleDeparted(nodes[id], at: now, effects: &effects)
+  }
+
+  /// Contradicts what others say about us, with a higher incarnation. Wraps like peers do: a trap here would let one
+  /// packet end the process.
+  mutating func refute(
+    _ accused: UInt32, kind: StaticString, from: String? = nil, at now: Instant, effects: inout Effects
+  ) {
+    incarnation &+= 1
+    if accused >= incarnation { incarnation = accused &+ 1 }
+    nodes[localID].incarnation = incarnation
+    changeAwareness(by: 1)
+    count(\.refutations)
+    effects.log.log(
+      .warn, Self.logModule, "memberlist: Refuting \(kind) message" + (from.map { " (from: \($0))" } ?? ""))
+    queueAlive(localID)
+  }
+
+  mutating func expireSuspicions(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
+    for id in suspects {
+      guard let suspicion = nodes[id].suspicion, now >= suspicion.deadline else { continue }
+      let name = nodes[id].name
+      let from = configuration.name
+      effects.log.log(
+        .info, Self.logModule,
+        "memberlist: Marking \(name.bytes.text()) as failed, suspect timeout reached")
+      handleDead(
+        AccusationMessage(incarnation: nodes[id].incarnation, node: name.bytes, from: from.bytes), at: now,
+        above: &above, effects: &effects)
+    }
+  }
+
+  /// Forgets nodes that are gone for long. Called at the end of each probing round.
+  mutating func purge(at now: Instant) {
+    let patience = configuration.gossipToTheDeadTime
+    let forgotten = ring.filter { id in
+      id != localID && nodes[id].state.isGone && now - nodes[id].stateChange > patience
+    }
+    guard !forgotten.isEmpty else { return }
+    ring.removeAll { forgotten.contains($0) }
+    for id in forgotten { nodes.remove(id) }
+  }
+
+  private mutating func addNode(_ record: NodeRecord, effects: inout Effects) -> Int {
+    let id = nodes.insert(record)
+    ring.append(id)
+    ring.swapAt(ring.count - 1, effects.random.below(ring.count))
+    return id
+  }
+
+  private mutating func endSuspicion(of id: Int) {
+    guard nodes[id].suspicion != nil else { return }
+    nodes[id].suspicion = nil
+    suspects.removeAll { $0 == id }
+  }
+
+  private mutating func reportConflict(
+    _ id: Int, claimedBy address: SocketAddress, at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
+  ) {
+    count(.conflict)
+    above.handleConflict(nodes[id], claimedBy: address, at: now, effects: &effects)
+    guard now >= nextComplaint else { return }
+    nextComplaint = now + .seconds(1)
+    let record = nodes[id]
+    effects.log.log(
+      .error, Self.logModule,
+      "memberlist: Conflicting address for \(record.displayName). Mine: \(record.address) Theirs: \(address) "
+        + "Old state: \(record.state.rawValue)")
+  }
+
+  private mutating func queueAlive(_ id: Int) {
+    var bytes: [UInt8] = []
+    let record = nodes[id]
+    AliveMessage.encode(
+      incarnation: record.incarnation, node: record.name, address: record.address, metadata: record.metadata,
+      versions: record.versions, into: &bytes)
+    queue.add(bytes, subject: id, mayDisplace: record.wasBroadcast)
+    nodes[id].wasBroadcast = true
+  }
+
+  private mutating func queueAccusation(
+    _ kind: GossipMessageKind, _ message: AccusationMessage, about id: Int, token: BroadcastQueue.Token? = nil
+  ) {
+    var bytes: [UInt8] = []
+    AccusationMessage.encode(
+      kind, incarnation: message.incarnation, node: nodes[id].name, from: message.from.copy(), into: &bytes)
+    queue.add(bytes, subject: id, mayDisplace: nodes[id].wasBroadcast, token: token)
+    nodes[id].wasBroadcast = true
+  }
+}

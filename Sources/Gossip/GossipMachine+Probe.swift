@@ -1,0 +1,234 @@
+import Base
+import Wire
+
+/// The probe in progress (gossip.md 5.7). There is at most one.
+struct Probe: Sendable {
+  enum Phase: Sendable {
+    /// Waiting for the direct ack; next: `indirect`, or the end.
+    case direct
+    /// Others and a stream are trying as well; next: the end.
+    case indirect
+  }
+
+  let node: Int
+  let sequence: UInt32
+  let sent: Instant
+  /// When the direct phase ends.
+  let directDeadline: Instant
+  /// When the probe has failed.
+  let finalDeadline: Instant
+  var phase = Phase.direct
+  var expectedNacks = 0
+  var receivedNacks = 0
+  var hasStreamAnswer = false
+
+  var deadline: Instant { phase == .direct ? min(directDeadline, finalDeadline) : finalDeadline }
+}
+
+/// An indirect ping that we carry out for another node (gossip.md 5.8).
+struct Relay: Sendable {
+  let sequence: UInt32
+  let requesterSequence: UInt32
+  let requester: SocketAddress
+  let wantsNack: Bool
+  let deadline: Instant
+}
+
+extension GossipMachine {
+  // MARK: Our probes
+
+  mutating func advanceProbe(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
+    if let current = probe, now >= current.deadline {
+      switch current.phase {
+      case .direct where now < current.finalDeadline: probeIndirectly(at: now, above: &above, effects: &effects)
+      case .direct, .indirect: finishProbe(at: now, above: &above, effects: &effects)
+      }
+    }
+    guard now >= nextProbe else { return }
+    // Missed ticks are not made up, and a tick during a stretched probe is skipped.
+    nextProbe = nextProbe + configuration.probeInterval
+    if nextProbe <= now { nextProbe = now + configuration.probeInterval }
+    guard probe == nil, let node = nextProbeTarget(at: now, effects: &effects) else { return }
+    startProbe(of: node, at: now, above: &above, effects: &effects)
+  }
+
+  private mutating func nextProbeTarget(at now: Instant, effects: inout Effects) -> Int? {
+    for _ in 0...ring.count {
+      if ringPosition >= ring.count {
+        purge(at: now)
+        ring.shuffle(using: &effects.random)
+        ringPosition = 0
+      }
+      guard ringPosition < ring.count else { return nil }
+      let id = ring[ringPosition]
+      ringPosition += 1
+      if id != localID && !nodes[id].state.isGone { return id }
+    }
+    return nil
+  }
+
+  private mutating func startProbe(
+    of id: Int, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    let sequence = nextSequence()
+    let interval = configuration.probeInterval * (awareness + 1)
+    probe = Probe(
+      node: id, sequence: sequence, sent: now, directDeadline: now + configuration.probeTimeout,
+      finalDeadline: now + interval)
+    let name = nodes[id].name
+    let address = nodes[id].address
+    let source = local.address
+    let own = configuration.name
+    if nodes[id].state == .alive {
+      sendControl(to: address, above: &above, effects: &effects) { out in
+        PingMessage.encode(sequence: sequence, node: name, source: source, sourceNode: own, into: &out)
+      }
+    } else {
+      // A suspect learns of the suspicion together with the ping, so that it can refute at once.
+      var ping: [UInt8] = []
+      PingMessage.encode(sequence: sequence, node: name, source: source, sourceNode: own, into: &ping)
+      var suspect: [UInt8] = []
+      AccusationMessage.encode(.suspect, incarnation: nodes[id].incarnation, node: name, from: own, into: &suspect)
+      send([ping, suspect], to: address, isChecked: nodes[id].versions.hasChecksum, effects: &effects)
+    }
+  }
+
+  private mutating func probeIndirectly(
+    at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard var current = probe else { return }
+    current.phase = .indirect
+    let target = nodes[current.node]
+    let helpers = randomNodes(configuration.indirectChecks, effects: &effects) { id, node in
+      id != current.node && node.state == .alive
+    }
+    let source = local.address
+    let own = configuration.name
+    for id in helpers {
+      let wantsNack = nodes[id].versions.hasNack
+      if wantsNack { current.expectedNacks += 1 }
+      sendControl(to: nodes[id].address, above: &above, effects: &effects) { out in
+        IndirectPingMessage.encode(
+          sequence: current.sequence, target: target.address, node: target.name, wantsNack: wantsNack,
+          source: source, sourceNode: own, into: &out)
+      }
+    }
+    if target.versions.hasStreamPing, configuration.usesStreamPings, streams.count < configuration.maximumStreams {
+      openStream(
+        to: target.address, role: .probe(sequence: current.sequence, node: current.node), deadline: current.finalDeadline,
+        at: now, effects: &effects)
+    }
+    probe = current
+  }
+
+  private mutating func finishProbe(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
+    guard let current = probe else { return }
+    probe = nil
+    let name = nodes[current.node].name
+    if current.hasStreamAnswer {
+      count(\.probesSucceeded)
+      changeAwareness(by: -1)
+      effects.log.log(
+        .warn, Self.logModule,
+        "memberlist: Was able to connect to \(name.bytes.text()) over TCP but UDP probes failed, "
+          + "network may be misconfigured")
+      return
+    }
+    count(\.probesFailed)
+    changeAwareness(by: current.expectedNacks > 0 ? current.expectedNacks - current.receivedNacks : 1)
+    guard !nodes[current.node].state.isGone else { return }
+    effects.log.log(
+      .info, Self.logModule, "memberlist: Suspect \(name.bytes.text()) has failed, no acks received")
+    let own = configuration.name
+    handleSuspect(
+      AccusationMessage(incarnation: nodes[current.node].incarnation, node: name.bytes, from: own.bytes),
+      at: now, above: &above, effects: &effects)
+  }
+
+  mutating func handleAck(_ ack: AckMessage, at now: Instant, effects: inout Effects) {
+    if let current = probe, current.sequence == ack.sequence {
+      probe = nil
+      count(\.probesSucceeded)
+      changeAwareness(by: -1)
+      return
+    }
+    guard let index = relays.firstIndex(where: { $0.sequence == ack.sequence }) else { return }
+    let relay = relays.remove(at: index)
+    sendDirect(to: relay.requester, effects: &effects) { out in
+      AckMessage.encode(sequence: relay.requesterSequence, payload: nil, into: &out)
+    }
+  }
+
+  mutating func handleNack(_ nack: NackMessage) {
+    if probe?.sequence == nack.sequence { probe?.receivedNacks += 1 }
+  }
+
+  /// The stream of a probe was answered.
+  mutating func handleStreamAck(sequence: UInt32) {
+    if probe?.sequence == sequence { probe?.hasStreamAnswer = true }
+  }
+
+  // MARK: Others' probes
+
+  mutating func handlePing(
+    _ ping: PingMessage, from peer: SocketAddress, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard ping.node.byteCount == 0 || ping.node.equals(configuration.name) else { return count(.misaddressed) }
+    let sequence = ping.sequence
+    let payload = ackPayload
+    let destination = replyAddress(ping.sourceAddress, port: ping.sourcePort, packetFrom: peer)
+    sendControl(to: destination, above: &above, effects: &effects) { out in
+      AckMessage.encode(sequence: sequence, payload: payload, into: &out)
+    }
+  }
+
+  mutating func handleIndirectPing(
+    _ request: IndirectPingMessage, from peer: SocketAddress, at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
+  ) {
+    guard let host = IPAddress(network: request.target) else {
+      return complain(.malformed, from: peer, at: now, effects: &effects)
+    }
+    let target = SocketAddress(host, port: request.port == 0 ? configuration.bindPort : request.port)
+    guard !verifiesAddresses || isKnown(target) else { return count(.unusable) }
+    guard relays.count < configuration.maximumRelays else { return count(.limit) }
+    let sequence = nextSequence()
+    relays.append(
+      Relay(
+        sequence: sequence, requesterSequence: request.sequence,
+        requester: replyAddress(request.sourceAddress, port: request.sourcePort, packetFrom: peer),
+        wantsNack: request.wantsNack, deadline: now + configuration.probeTimeout))
+    let name = request.node.copy()
+    let source = local.address
+    let own = configuration.name
+    sendControl(to: target, above: &above, effects: &effects) { out in
+      PingMessage.encode(sequence: sequence, node: name, source: source, sourceNode: own, into: &out)
+    }
+  }
+
+  mutating func expireRelays(at now: Instant, effects: inout Effects) {
+    guard relays.contains(where: { now >= $0.deadline }) else { return }
+    for relay in relays where now >= relay.deadline && relay.wantsNack {
+      sendDirect(to: relay.requester, effects: &effects) { out in
+        NackMessage.encode(sequence: relay.requesterSequence, into: &out)
+      }
+    }
+    relays.removeAll { now >= $0.deadline }
+  }
+
+  // MARK: Where replies go
+
+  /// Anybody can write a victim's address into an unencrypted packet (gossip.md 9.4).
+  public var verifiesAddresses: Bool { cipher == nil && configuration.verifiesReplyAddresses }
+
+  public func isKnown(_ address: SocketAddress) -> Bool {
+    nodes.records.contains { $0.address == address && !$0.name.isEmpty }
+  }
+
+  private func replyAddress(_ host: RawSpan, port: UInt16, packetFrom peer: SocketAddress) -> SocketAddress {
+    guard port > 0, let host = IPAddress(network: host) else { return peer }
+    let claimed = SocketAddress(host, port: port)
+    if claimed == peer || !verifiesAddresses || isKnown(claimed) { return claimed }
+    return peer
+  }
+}

@@ -1,0 +1,214 @@
+import Base
+import Wire
+
+/// memberlist's protocol: who is in the pool, found out by SWIM with the Lifeguard extensions (gossip.md sections 1 to 5).
+///
+/// Calling order: `init`, `boot` once, then `handle...` for what the outside does and the commands at any time.
+/// `handleTimeout` is due at `deadline`. Bytes leave through the outbox; the layer above hears of changes through
+/// `GossipLayer`, which is passed to every call that may cause one.
+public struct GossipMachine {
+  public let configuration: GossipConfiguration
+  public private(set) var statistics = GossipStatistics()
+  /// Encrypts and decrypts when present; its keys may be changed at any time.
+  public var cipher: (any PacketCipher)?
+  /// Sent with every direct ack; Serf's network coordinate.
+  public var ackPayload: [UInt8]?
+
+  /// Every known node, ourselves and the departed ones included.
+  public internal(set) var nodes = NameTable<NodeRecord>()
+  /// Our own id in `nodes`; valid after `boot`.
+  public internal(set) var localID = 0
+  /// All ids in `nodes`, in probing order.
+  var ring: [Int] = []
+  var ringPosition = 0
+  var incarnation: UInt32 = 0
+  var sequence: UInt32 = 0
+  /// Lifeguard's local health: 0 is healthy (gossip.md 5.10).
+  public internal(set) var awareness = 0
+  public internal(set) var hasLeft = false
+  /// Set before a leave: gossip ticks come at `leaveGossipInterval`, so that the last messages are out soon.
+  public var isHurried = false
+  var leaveToken: BroadcastQueue.Token?
+
+  var queue: BroadcastQueue
+  var probe: Probe?
+  var relays: [Relay] = []
+  var streams: [GossipStream] = []
+  /// Ids of nodes with a running suspicion.
+  var suspects: [Int] = []
+
+  var nextProbe: Instant
+  var nextGossip: Instant
+  var nextPushPull: Instant
+  var urgentGossip: Instant?
+  var lastUrgentGossip: Instant?
+  var nextComplaint: Instant
+
+  // Scratch memory, kept between calls.
+  var plainScratch: [UInt8] = []
+  var expandedScratch: [UInt8] = []
+  var partScratch: [[UInt8]] = []
+  var candidateScratch: [Int] = []
+  var expander = LempelZivWelchDecoder()
+
+  static let logModule = "nomad"
+
+  public init(
+    configuration: GossipConfiguration, cipher: (any PacketCipher)? = nil, at now: Instant, effects: inout Effects
+  ) {
+    precondition(configuration.metadata.count <= GossipLimits.maximumMetadataBytes)
+    precondition(!configuration.name.isEmpty && configuration.name.count <= GossipLimits.maximumNameBytes)
+    self.configuration = configuration
+    self.cipher = cipher
+    queue = BroadcastQueue(maximumEntries: configuration.maximumNodes)
+    nextProbe = now + effects.random.interval(.zero, configuration.probeInterval)
+    nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
+    nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
+    nextComplaint = now
+  }
+
+  /// Announces ourselves; the layer above hears of our own join.
+  public mutating func boot(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
+    precondition(nodes.count == 0)
+    announce(metadata: configuration.metadata, at: now, above: &above, effects: &effects)
+  }
+
+  /// Number of known nodes, as every formula of the protocol counts them.
+  var poolSize: Int { ring.count }
+
+  public var local: NodeRecord { nodes[localID] }
+
+  /// True while the machine knows the stream.
+  public func owns(_ id: ConnectionID) -> Bool { streams.contains { $0.id == id } }
+
+  /// When to call `handleTimeout`.
+  public var deadline: Instant? {
+    var result = probe.map { $0.deadline } ?? nextProbe
+    if poolSize > 1 { result = min(result, nextPushPull) }
+    if let urgentGossip { result = min(result, urgentGossip) }
+    if !queue.isEmpty { result = min(result, nextGossip) }
+    for relay in relays { result = min(result, relay.deadline) }
+    for stream in streams { result = min(result, stream.deadline) }
+    for id in suspects {
+      if let suspicion = nodes[id].suspicion { result = min(result, suspicion.deadline) }
+    }
+    return result
+  }
+
+  /// When the layer above has broadcasts waiting, the next gossip tick; its messages are not in `deadline`.
+  public var gossipTick: Instant { nextGossip }
+
+  /// Does everything that is due at `now`.
+  public mutating func handleTimeout(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
+    expireStreams(at: now, above: &above, effects: &effects)
+    expireRelays(at: now, effects: &effects)
+    expireSuspicions(at: now, above: &above, effects: &effects)
+    advanceProbe(at: now, above: &above, effects: &effects)
+    if now >= nextPushPull {
+      nextPushPull =
+        now
+        + GossipTiming.pushPullInterval(
+          base: configuration.pushPullInterval, threshold: configuration.pushPullScaleThreshold, nodes: poolSize)
+      exchangeWithRandomNode(at: now, effects: &effects)
+    }
+    if let due = urgentGossip, now >= due { gossipUrgently(at: now, above: &above, effects: &effects) }
+    if now >= nextGossip {
+      let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
+      nextGossip = max(nextGossip + interval, now)
+      if !queue.isEmpty || above.hasBroadcasts { gossip(at: now, above: &above, effects: &effects) }
+    }
+    noteFreshBroadcasts(at: now, above: above)
+  }
+
+  // MARK: Commands
+
+  /// Replaces our tags everywhere: a new incarnation is gossiped. At most 512 bytes; the caller checks.
+  public mutating func setMetadata(
+    _ metadata: [UInt8], at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    precondition(metadata.count <= GossipLimits.maximumMetadataBytes)
+    guard !hasLeft else { return }
+    announce(metadata: metadata, at: now, above: &above, effects: &effects)
+    noteFreshBroadcasts(at: now, above: above)
+  }
+
+  /// Tells everybody that we leave (gossip.md 5.15). True when nobody is there to be told; else `hasSpreadLeave`
+  /// becomes true once the news was sent often enough. Probes are still answered. Final for this machine.
+  @discardableResult
+  public mutating func leave(at now: Instant, above: inout some GossipLayer, effects: inout Effects) -> Bool {
+    guard !hasLeft else { return hasSpreadLeave }
+    hasLeft = true
+    let token = BroadcastQueue.Token(number: 1)
+    let name = configuration.name
+    if hasLivePeer { leaveToken = token }
+    handleDead(
+      AccusationMessage(incarnation: local.incarnation, node: name.bytes, from: name.bytes), token: token, at: now,
+      above: &above, effects: &effects)
+    nextGossip = min(nextGossip, now + configuration.leaveGossipInterval)
+    noteFreshBroadcasts(at: now, above: above)
+    return leaveToken == nil
+  }
+
+  /// True when our leave was sent to as many peers as the protocol asks for.
+  public var hasSpreadLeave: Bool {
+    guard hasLeft else { return false }
+    guard let leaveToken else { return true }
+    return queue.finished.contains(leaveToken)
+  }
+
+  /// True when a node besides us is alive or suspect.
+  public var hasLivePeer: Bool {
+    ring.contains { $0 != localID && !nodes[$0].state.isGone }
+  }
+
+  /// Makes a gossip round happen soon when something was never sent. Call after filling the layer's queues outside of
+  /// a `handle...` call.
+  public mutating func noteFreshBroadcasts(at now: Instant, above: some GossipLayer) {
+    guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, poolSize > 1 else { return }
+    urgentGossip = max(now, (lastUrgentGossip ?? now) + configuration.urgentGossipSpacing)
+    if lastUrgentGossip == nil { urgentGossip = now }
+  }
+
+  // MARK: Helpers
+
+  mutating func count(_ cause: DropCause) { statistics.count(cause) }
+  mutating func count(_ counter: WritableKeyPath<GossipStatistics, UInt64>) { statistics[keyPath: counter] &+= 1 }
+
+  /// Foreign mistakes are logged once per second at most.
+  mutating func complain(
+    _ cause: DropCause, from peer: SocketAddress?, at now: Instant, effects: inout Effects
+  ) {
+    statistics.count(cause)
+    guard now >= nextComplaint else { return }
+    nextComplaint = now + .seconds(1)
+    effects.log.log(
+      .warn, Self.logModule, "memberlist: dropped a message: \(cause)",
+      ["from": peer.map { $0.description } ?? "unknown"])
+  }
+
+  mutating func nextSequence() -> UInt32 {
+    sequence &+= 1
+    return sequence
+  }
+
+  mutating func changeAwareness(by delta: Int) {
+    awareness = min(max(awareness + delta, 0), configuration.awarenessMaximum - 1)
+  }
+
+  var retransmitLimit: Int {
+    GossipTiming.retransmitLimit(multiplier: configuration.retransmitMultiplier, nodes: poolSize)
+  }
+
+  /// Up to `count` distinct nodes other than us for which `isWanted` holds, at random.
+  mutating func randomNodes(
+    _ count: Int, effects: inout Effects, where isWanted: (Int, NodeRecord) -> Bool
+  ) -> [Int] {
+    candidateScratch.removeAll(keepingCapacity: true)
+    for id in ring where id != localID && isWanted(id, nodes[id]) { candidateScratch.append(id) }
+    let wanted = min(count, candidateScratch.count)
+    for index in 0..<max(0, wanted) {
+      candidateScratch.swapAt(index, index + effects.random.below(candidateScratch.count - index))
+    }
+    return Array(candidateScratch.prefix(max(0, wanted)))
+  }
+}

@@ -1,0 +1,38 @@
+/// Why foreign input was not used; one counter each.
+public enum DropCause: Int, Hashable, Sendable, CaseIterable {
+  case empty, label, undecryptable, checksum, malformed, unknownKind, nesting, compression
+  /// A ping for somebody else's name.
+  case misaddressed
+  /// An alive message with an unusable name, address, metadata or version vector.
+  case unusable
+  /// Refused by the layer above.
+  case notAdmitted
+  case conflict
+  /// A table is full.
+  case limit
+}
+
+/// What a gossip machine did, for telemetry. Counters wrap.
+public struct GossipStatistics: Hashable, Sendable {
+  public internal(set) var packetsReceived: UInt64 = 0
+  public internal(set) var packetsSent: UInt64 = 0
+  public internal(set) var streamsAccepted: UInt64 = 0
+  public internal(set) var streamsFailed: UInt64 = 0
+  public internal(set) var exchangesMerged: UInt64 = 0
+  public internal(set) var exchangesRefused: UInt64 = 0
+  public internal(set) var probesSucceeded: UInt64 = 0
+  public internal(set) var probesFailed: UInt64 = 0
+  public internal(set) var refutations: UInt64 = 0
+  private var drops = InlineCounters()
+
+  public init() {}
+
+  public subscript(cause: DropCause) -> UInt64 { drops.values[cause.rawValue] }
+  public var dropped: UInt64 { drops.values.reduce(0, &+) }
+
+  mutating func count(_ cause: DropCause) { drops.values[cause.rawValue] &+= 1 }
+
+  private struct InlineCounters: Hashable, Sendable {
+    var values = [UInt64](repeating: 0, count: DropCause.allCases.count)
+  }
+}

@@ -1,0 +1,41 @@
+import Base
+import Wire
+
+/// What memberlist knows about one node (gossip.md 5.1).
+public struct NodeRecord: NamedRecord, Sendable {
+  public let name: [UInt8]
+  public internal(set) var address: SocketAddress
+  /// Encoded tags.
+  public internal(set) var metadata: [UInt8]
+  public internal(set) var versions: ProtocolVersions
+  public internal(set) var incarnation: UInt32
+  public internal(set) var state: NodeState
+  /// When `state` changed last.
+  public internal(set) var stateChange: Instant
+  /// Runs while the node is suspect.
+  var suspicion: Suspicion?
+  /// A broadcast about the node was queued at some time, so the queue must be searched before the next one.
+  var wasBroadcast = false
+
+  init(
+    name: [UInt8], address: SocketAddress, metadata: [UInt8], versions: ProtocolVersions, incarnation: UInt32,
+    state: NodeState, stateChange: Instant
+  ) {
+    self.name = name
+    self.address = address
+    self.metadata = metadata
+    self.versions = versions
+    self.incarnation = incarnation
+    self.state = state
+    self.stateChange = stateChange
+  }
+
+  /// The name as text, for people.
+  public var displayName: String { name.bytes.text() }
+
+  public static var vacant: NodeRecord {
+    NodeRecord(
+      name: [], address: SocketAddress(.any4, port: 0), metadata: [], versions: .nomad, incarnation: 0, state: .dead,
+      stateChange: .start)
+  }
+}

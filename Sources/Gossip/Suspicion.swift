@@ -1,0 +1,37 @@
+import Base
+
+/// The timer that turns a suspicion into a death, faster the more independent accusers there are (gossip.md 5.9).
+struct Suspicion: Sendable {
+  let start: Instant
+  private(set) var deadline: Instant
+  private let minimum: Interval
+  private let maximum: Interval
+  private let wanted: Int
+  private var confirmations = 0
+  /// Everybody who accused so far, the first one included; at most `wanted + 1` names.
+  private var accusers: [[UInt8]]
+
+  init(configuration: GossipConfiguration, nodes n: Int, accuser: RawSpan, at now: Instant) {
+    minimum = GossipTiming.suspicionMinimum(
+      multiplier: configuration.suspicionMultiplier, nodes: n, probeInterval: configuration.probeInterval)
+    maximum = minimum * configuration.suspicionMaximumMultiplier
+    let confirmations = configuration.suspicionMultiplier - 2
+    wanted = n - 2 < confirmations ? 0 : max(0, confirmations)
+    start = now
+    deadline = now + (wanted < 1 ? minimum : maximum)
+    accusers = [accuser.copy()]
+  }
+
+  /// True when the accusation is news and worth passing on.
+  mutating func confirm(from accuser: RawSpan) -> Bool {
+    guard confirmations < wanted else { return false }
+    for known in accusers where accuser.equals(known) { return false }
+    accusers.append(accuser.copy())
+    confirmations += 1
+    deadline =
+      start
+      + GossipTiming.suspicionTimeout(
+        minimum: minimum, maximum: maximum, confirmations: confirmations, wanted: wanted)
+    return true
+  }
+}

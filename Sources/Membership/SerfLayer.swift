@@ -1,0 +1,213 @@
+import Base
+import Gossip
+import Wire
+
+/// Serf's state: members with statuses, Lamport clocks, intents, events and queries (gossip.md section 6). It is the
+/// layer above the gossip machine; `MembershipMachine` owns both.
+struct SerfLayer {
+  let configuration: MembershipConfiguration
+  let localName: [UInt8]
+
+  var members = NameTable<MemberRecord>()
+  var intents = IntentBuffer()
+  var clock = LamportClock()
+  var eventClock = LamportClock()
+  var queryClock = LamportClock()
+  var eventMinimum: UInt64 = 0
+  var queryMinimum: UInt64 = 0
+  var eventRing: EventRing
+  var queryRing: QueryRing
+
+  var intentQueue: BroadcastQueue
+  var queryQueue: BroadcastQueue
+  var eventQueue: BroadcastQueue
+
+  var lifecycle = Lifecycle.alive
+  var events: [MembershipEvent] = []
+  /// Datagrams that the machine sends after the current call: Serf messages without the leading user byte.
+  var outgoing: [(to: SocketAddress, message: [UInt8])] = []
+  /// Key operations that the machine carries out after the current call.
+  var keyOperations: [KeyOperation] = []
+  var exchanges: [PendingExchange] = []
+  var joins: [PendingJoin] = []
+  var nextNumber: UInt64 = 1
+
+  enum Lifecycle: Hashable {
+    /// Next: `leaving`.
+    case alive
+    /// Next: `left`.
+    case leaving
+    case left
+  }
+
+  static let logModule = "nomad"
+
+  init(configuration: MembershipConfiguration, snapshot: Snapshot) {
+    self.configuration = configuration
+    localName = configuration.gossip.name
+    eventRing = EventRing(configuration: configuration)
+    queryRing = QueryRing(configuration: configuration)
+    intentQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
+    queryQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
+    eventQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
+    if snapshot.clock > 0 { clock.witness(snapshot.clock) }
+    if snapshot.eventClock > 0 { eventClock.witness(snapshot.eventClock) }
+    if snapshot.queryClock > 0 { queryClock.witness(snapshot.queryClock) }
+    eventMinimum = snapshot.eventClock == 0 ? 0 : snapshot.eventClock &+ 1
+    queryMinimum = snapshot.queryClock == 0 ? 0 : snapshot.queryClock &+ 1
+  }
+
+  mutating func takeNumber() -> UInt64 {
+    defer { nextNumber += 1 }
+    return nextNumber
+  }
+
+  /// True when a member besides us is alive.
+  var hasOtherAliveMember: Bool {
+    members.records.contains { $0.member.status == .alive && $0.name != localName }
+  }
+
+  mutating func emitSnapshot(_ line: String) {
+    if lifecycle == .alive { events.append(.snapshotLine(line)) }
+  }
+
+  /// Puts the user byte before a Serf message and queues it.
+  static func queue(
+    _ message: RawSpan, in queue: inout BroadcastQueue, token: BroadcastQueue.Token? = nil
+  ) {
+    var bytes: [UInt8] = [GossipMessageKind.user.rawValue]
+    bytes.reserveCapacity(1 + message.byteCount)
+    bytes.append(contentsOf: message)
+    queue.add(bytes, token: token)
+  }
+}
+
+extension SerfLayer: GossipLayer {
+  func admits(_ node: AliveMessage) -> Bool {
+    switch configuration.admission {
+    case .anybody: true
+    case .nomadServers: configuration.admission.refusal(of: SerfTags(metadata: node.metadata)) == nil
+    }
+  }
+
+  func refusal(of entry: PushPullNode) -> String? {
+    switch configuration.admission {
+    case .anybody: return nil
+    case .nomadServers:
+      guard entry.address.byteCount == 4 || entry.address.byteCount == 16 else {
+        return "Member '\(entry.name.text())' has an invalid address"
+      }
+      guard entry.metadata.byteCount <= GossipLimits.maximumMetadataBytes else {
+        return "Member '\(entry.name.text())' has too many tags"
+      }
+      return configuration.admission.refusal(of: SerfTags(metadata: entry.metadata))
+        .map { "Member '\(entry.name.text())' \($0)" }
+    }
+  }
+
+  mutating func handleJoined(_ node: NodeRecord, at now: Instant, effects: inout Effects) {
+    let id: Int
+    if let known = members.find(node.name.bytes) {
+      id = known
+      members[id].member.status = .alive
+      members[id].leaveTime = nil
+      members[id].pruneTime = nil
+      refresh(id, from: node)
+    } else {
+      id = members.insert(
+        MemberRecord(
+          name: node.name,
+          member: Member(
+            name: node.displayName, address: node.address, tags: SerfTags(metadata: node.metadata.bytes),
+            status: .alive, versions: node.versions, statusTime: 0)))
+      if let intent = intents.take(node.name) {
+        members[id].member.statusTime = intent.lamportTime
+        if intent.isLeave { members[id].member.status = .leaving }
+      }
+    }
+    let member = members[id].member
+    effects.log.log(.info, Self.logModule, "serf: EventMemberJoin: \(member.name) \(member.address.host)")
+    events.append(.joined(member))
+    if node.name != localName { emitSnapshot(Snapshot.aliveLine(member)) }
+  }
+
+  mutating func handleUpdated(_ node: NodeRecord, at now: Instant, effects: inout Effects) {
+    guard let id = members.find(node.name.bytes) else { return }
+    refresh(id, from: node)
+    effects.log.log(.info, Self.logModule, "serf: EventMemberUpdate: \(members[id].member.name)")
+    events.append(.updated(members[id].member))
+  }
+
+  /// Left or failed is decided by the intent that came before, not by memberlist's own state (gossip.md 6.6).
+  mutating func handleDeparted(_ node: NodeRecord, at now: Instant, effects: inout Effects) {
+    guard let id = members.find(node.name.bytes) else { return }
+    switch members[id].member.status {
+    case .leaving:
+      members[id].leaveTime = now
+      becomeLeft(id, isForced: false, effects: &effects)
+    case .alive:
+      members[id].member.status = .failed
+      members[id].leaveTime = now
+      let member = members[id].member
+      effects.log.log(.info, Self.logModule, "serf: EventMemberFailed: \(member.name) \(member.address.host)")
+      events.append(.failed(member))
+      emitSnapshot(Snapshot.goneLine(member))
+    case .none, .left, .failed:
+      effects.log.log(
+        .warn, Self.logModule,
+        "serf: \(node.displayName) departed in status \(members[id].member.status)")
+    }
+  }
+
+  mutating func handleConflict(
+    _ node: NodeRecord, claimedBy address: SocketAddress, at now: Instant, effects: inout Effects
+  ) {
+    guard let id = members.find(node.name.bytes) else { return }
+    events.append(.nameConflict(members[id].member, claimedBy: address))
+  }
+
+  var hasBroadcasts: Bool { !intentQueue.isEmpty || !queryQueue.isEmpty || !eventQueue.isEmpty }
+  var hasFreshBroadcasts: Bool { intentQueue.hasFresh || queryQueue.hasFresh || eventQueue.hasFresh }
+
+  mutating func takeBroadcasts(budget: Int, maximumParts: Int, into parts: inout [[UInt8]]) {
+    let limit = GossipTiming.retransmitLimit(
+      multiplier: configuration.gossip.retransmitMultiplier, nodes: members.count)
+    var left = budget
+    left -= intentQueue.take(budget: left, overhead: 2, limit: limit, maximumParts: maximumParts, into: &parts)
+    left -= queryQueue.take(budget: left, overhead: 2, limit: limit, maximumParts: maximumParts, into: &parts)
+    _ = eventQueue.take(budget: left, overhead: 2, limit: limit, maximumParts: maximumParts, into: &parts)
+  }
+
+  mutating func handleUserMessage(_ bytes: RawSpan, at now: Instant, effects: inout Effects) {
+    guard bytes.byteCount > 0 else { return }
+    let body = bytes.extracting(1..<bytes.byteCount)
+    do throws(WireError) {
+      switch SerfMessageKind(rawValue: bytes.byte(at: 0)) {
+      case .leave:
+        let intent = try SerfIntent(body)
+        if applyLeave(intent.node, at: intent.lamportTime, prune: intent.prune, now: now, effects: &effects) {
+          Self.queue(bytes, in: &intentQueue)
+        }
+      case .join:
+        let intent = try SerfIntent(body)
+        if applyJoin(intent.node, at: intent.lamportTime, now: now) { Self.queue(bytes, in: &intentQueue) }
+      case .userEvent:
+        let event = try SerfUserEvent(body)
+        if remember(event.name, event.payload, at: event.lamportTime) { Self.queue(bytes, in: &eventQueue) }
+      case .query: try handleQuery(try SerfQuery(body), whole: bytes, at: now, effects: &effects)
+      case .queryResponse: handleResponse(try SerfQueryResponse(body), at: now, effects: &effects)
+      case .relay: relay(try SerfRelay(body))
+      case .pushPull, .conflictResponse, .keyRequest, .keyResponse, nil:
+        effects.log.log(.debug, Self.logModule, "serf: Received message of unknown type: \(bytes.byte(at: 0))")
+      }
+    } catch {
+      effects.log.log(.debug, Self.logModule, "serf: Failed to decode a message: \(error)")
+    }
+  }
+
+  private mutating func refresh(_ id: Int, from node: NodeRecord) {
+    members[id].member.address = node.address
+    members[id].member.tags = SerfTags(metadata: node.metadata.bytes)
+    members[id].member.versions = node.versions
+  }
+}

@@ -1,0 +1,73 @@
+import Base
+import Wire
+
+/// What a leader knows about its peers and owes them. Empty while another server leads.
+struct Leadership {
+  var peers: [PeerProgress] = []
+  /// The no-op of this term: once it is committed, configuration changes are allowed.
+  var firstIndex: LogIndex = 0
+  var transfer: Transfer?
+
+  struct Transfer: Hashable {
+    var target: String
+    var deadline: Instant
+    /// TimeoutNow is on its way; nothing is left but to wait.
+    var isSent = false
+  }
+
+  func position(of id: String) -> Int? { peers.firstIndex { $0.server.id == id } }
+}
+
+/// Replication to one peer.
+struct PeerProgress {
+  enum State: Hashable {
+    /// One request at a time, until one succeeds.
+    case probe
+    /// Several requests on the way; `nextIndex` runs ahead.
+    case pipeline
+    /// The owner has been asked for a snapshot.
+    case awaitingSnapshot
+    case sendingSnapshot
+  }
+
+  var server: RaftServer
+  var state = State.probe
+  var nextIndex: LogIndex
+  /// Known to be stored durably by the peer.
+  var matchIndex: LogIndex = 0
+  /// Requests on the way in this epoch. Replies of earlier epochs do not count.
+  var inFlight = 0
+  var epoch = 0
+  /// Commit index that the newest request carried, respectively the peer confirmed.
+  var sentCommit: LogIndex = 0
+  var confirmedCommit: LogIndex = 0
+  var lastContact: Instant
+  var failures = 0
+  /// No replication before this.
+  var retryAt: Instant
+  /// An empty request goes out at this time if nothing else did.
+  var refreshAt: Instant
+  var heartbeatAt: Instant
+  var isHeartbeatOpen = false
+  var heartbeatFailures = 0
+  /// The server was removed; it is told until then, so that it learns of its removal.
+  var departsAt: Instant?
+
+  init(_ server: RaftServer, nextIndex: LogIndex, at now: Instant) {
+    self.server = server
+    self.nextIndex = nextIndex
+    lastContact = now
+    retryAt = now
+    refreshAt = now
+    heartbeatAt = now
+  }
+
+  /// What was on the way is lost or void.
+  mutating func restart() {
+    epoch += 1
+    inFlight = 0
+    if state == .pipeline { nextIndex = matchIndex.next }
+    if state != .awaitingSnapshot { state = .probe }
+    sentCommit = confirmedCommit
+  }
+}

@@ -1,0 +1,69 @@
+import Base
+import CLibUV
+import Glibc
+
+/// One address of a network interface, as the system lists it.
+public struct HostInterface: Hashable, Sendable {
+  public var name: String
+  public var address: IPAddress
+  public var prefixLength: Int
+  public var hasDefaultRoute: Bool
+}
+
+/// What the operating system says about this machine.
+public enum HostSystem {
+  /// The host name; `localhost` when the system has none.
+  public static var name: String {
+    var bytes = [CChar](repeating: 0, count: 256)
+    var size = bytes.count
+    let code = unsafe bytes.withUnsafeMutableBufferPointer { unsafe uv_os_gethostname($0.baseAddress, &size) }
+    guard code == 0 else { return "localhost" }
+    return String(decoding: bytes.prefix(size).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Addresses of the interfaces that are up, in the system's order; empty when the system refuses to tell.
+  public static func interfaces() -> [HostInterface] {
+    var list: UnsafeMutablePointer<uv_interface_address_t>?
+    var count: Int32 = 0
+    guard unsafe uv_interface_addresses(&list, &count) == 0, let entries = unsafe list else { return [] }
+    defer { unsafe uv_free_interface_addresses(entries, count) }
+    let defaultInterface = defaultRouteInterface()
+    var result: [HostInterface] = []
+    for index in 0..<Int(count) {
+      let entry = unsafe entries[index]
+      let name = unsafe String(cString: entry.name)
+      let isIPv6 = unsafe Int32(entry.address.address4.sin_family) == AF_INET6
+      let address: IPAddress?
+      let mask: IPAddress?
+      if isIPv6 {
+        address = unsafe withUnsafeBytes(of: entry.address.address6.sin6_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask6.sin6_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+      } else {
+        address = unsafe withUnsafeBytes(of: entry.address.address4.sin_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask4.sin_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+      }
+      guard let address else { continue }
+      let bits = (mask?.networkBytes ?? []).reduce(0) { $0 + $1.nonzeroBitCount }
+      result.append(
+        HostInterface(name: name, address: address, prefixLength: bits, hasDefaultRoute: name == defaultInterface))
+    }
+    return result
+  }
+
+  /// Physical memory in bytes, and logical processors.
+  public static var memoryBytes: UInt64 { uv_get_total_memory() }
+  public static var processorCount: Int { Int(uv_available_parallelism()) }
+
+  /// The interface of the IPv4 default route; nil when there is none.
+  private static func defaultRouteInterface() -> String? {
+    guard let file = unsafe fopen("/proc/net/route", "r") else { return nil }
+    defer { unsafe fclose(file) }
+    var line = [CChar](repeating: 0, count: 512)
+    while unsafe line.withUnsafeMutableBufferPointer({ unsafe fgets($0.baseAddress, 512, file) }) != nil {
+      let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let fields = text.split(separator: "\t")
+      if fields.count > 7, fields[1] == "00000000", fields[7] == "00000000" { return String(fields[0]) }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,39 @@
+import Base
+import Raft
+import State
+import Wire
+
+/// What only a leader keeps; emptied when leadership is lost.
+struct Leadership: Sendable {
+  /// Safety net beside the events that ask for it (cluster.md 6.2).
+  static let reconcileInterval = Interval.seconds(60)
+  /// A configuration change is under way; try again.
+  static let retryInterval = Interval.milliseconds(50)
+  static let healthInterval = Interval.seconds(2)
+
+  /// Committed entry that shows that everything before it is applied.
+  var barrier: LogIndex?
+  /// Established: consistent requests are served.
+  var isReady = false
+  var timers = HeartbeatTimers()
+  var reconcileAt: Instant?
+  var healthAt: Instant?
+  /// When each server, by Raft id, began to be healthy.
+  var healthySince: [String: Instant] = [:]
+  /// Servers that left or were forgotten, to be removed from the configuration.
+  private(set) var departed: [String: ServerEntry] = [:]
+
+  var deadline: Instant? {
+    guard isReady else { return nil }
+    return earliest(earliest(timers.deadline, reconcileAt), healthAt)
+  }
+
+  mutating func gone(_ entry: ServerEntry) { departed[entry.gossipName] = entry }
+  mutating func back(_ entry: ServerEntry) { departed[entry.gossipName] = nil }
+
+  mutating func reconcileSoon(at now: Instant) {
+    if isReady { reconcileAt = now }
+  }
+
+  mutating func lost() { self = Leadership() }
+}

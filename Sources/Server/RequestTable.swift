@@ -1,0 +1,103 @@
+import Base
+import RPC
+import Raft
+import State
+import Wire
+
+/// Who waits for an answer.
+enum Caller: Hashable, Sendable {
+  case remote(RequestID, SessionID)
+  case local(LocalCallID)
+}
+
+/// Requests that cannot be answered at once, by what they wait for. Bounded by the RPC machine's own limits on requests.
+struct RequestTable: Sendable {
+  /// A request kept whole, to be served again.
+  struct Kept: Sendable {
+    var caller: Caller
+    var method: RPCMethod
+    /// The method's text when it is not one we know.
+    var name: String
+    var body: [UInt8]
+    var until: Instant
+  }
+
+  struct Proposal: Sendable {
+    var caller: Caller
+    var answer: ProposalAnswer
+  }
+
+  /// Waiting for a leader, or for the own leadership to be established.
+  var held: [Kept] = []
+  /// Waiting for an index to pass: blocking queries.
+  var blocked: [WaiterID: Kept] = [:]
+  /// Waiting for a log entry to be applied.
+  var proposals: [LogIndex: Proposal] = [:]
+  /// Waiting for the answer of another server, by our call.
+  var forwarded: [CallID: Caller] = [:]
+  /// Waiting for nothing but time: `Eval.Dequeue` (there is no work, and peers spin when told so at once).
+  var idle: [(caller: Caller, until: Instant)] = []
+  private var nextWaiter: UInt64 = 1
+  private var blockedDeadline: Instant?
+
+  mutating func makeWaiter() -> WaiterID {
+    defer { nextWaiter += 1 }
+    return WaiterID(number: nextWaiter)
+  }
+
+  mutating func block(_ waiter: WaiterID, _ kept: Kept) {
+    blocked[waiter] = kept
+    blockedDeadline = earliest(blockedDeadline, kept.until)
+  }
+
+  /// May be earlier than anything is due, never later.
+  var deadline: Instant? {
+    let held = self.held.map(\.until).min()
+    let idle = self.idle.map(\.until).min()
+    return earliest(earliest(held, idle), blockedDeadline)
+  }
+
+  /// Removes and returns the blocked requests whose time is up, in the order in which they came.
+  mutating func takeExpiredBlocked(at now: Instant) -> [(WaiterID, Kept)] {
+    guard let due = blockedDeadline, due <= now else { return [] }
+    let expired = blocked.filter { $0.value.until <= now }.sorted { $0.key < $1.key }
+    for (waiter, _) in expired { blocked[waiter] = nil }
+    blockedDeadline = blocked.values.map(\.until).min()
+    return expired.map { ($0.key, $0.value) }
+  }
+
+  /// The peer that sent this request is gone. Returns the waiter to take out of the watches.
+  mutating func forget(_ id: RequestID) -> WaiterID? {
+    func isGone(_ caller: Caller) -> Bool {
+      switch caller {
+      case .remote(let request, _): request == id
+      case .local: false
+      }
+    }
+    held.removeAll { isGone($0.caller) }
+    idle.removeAll { isGone($0.caller) }
+    for (index, proposal) in proposals where isGone(proposal.caller) { proposals[index] = nil }
+    for (call, waiting) in forwarded where isGone(waiting) { forwarded[call] = nil }
+    guard let waiter = blocked.first(where: { isGone($0.value.caller) })?.key else { return nil }
+    blocked[waiter] = nil
+    return waiter
+  }
+}
+
+/// What a proposer's caller is told when its entry is applied.
+enum ProposalAnswer: Hashable, Sendable {
+  /// `NodeUpdateResponse`; the status decides whether the heartbeat timer starts.
+  case nodeUpdate(NodeID?, status: String)
+  /// The reply of drain and eligibility changes; only drains fill `NodeModifyIndex`.
+  case nodeChange(fillsModifyIndex: Bool)
+  /// `{Index}`
+  case writeMeta
+  /// A bare bool: check-and-set of the autopilot configuration.
+  case bool
+  /// `{Updated, Index}`: check-and-set of the scheduler configuration.
+  case updated
+  /// `{}`
+  case empty
+  /// Nobody waits: the leader's own writes.
+  case none
+}

@@ -1,0 +1,58 @@
+import Base
+
+/// Everything a server is told once, at start. Addresses are resolved and checked by the shell before.
+public struct ServerConfiguration: Sendable {
+  /// Node name; the gossip name is `name.region`.
+  public var name: String
+  public var region: String
+  public var datacenter: String
+  /// Lower-case UUID from the data directory.
+  public var id: String
+  /// Version without `v`, as the gossip tag `build` carries it.
+  public var build: String
+  public var revision: String = ""
+
+  /// What gossip announces; with the port of `rpcAdvertise` it is the Raft address too (cluster.md 1.1).
+  public var gossipAdvertise: SocketAddress
+  /// Further gossip addresses that are ours: what the listener is bound to.
+  public var ownGossipAddresses: [SocketAddress] = []
+  /// What clients are told.
+  public var rpcAdvertise: SocketAddress
+
+  /// 0: wait to be added by a leader.
+  public var bootstrapExpect: Int = 0
+  /// Where the value stands (`server.hcl:4:3`, `--bootstrap-expect`), for the sentence about a mismatch.
+  public var bootstrapExpectPlace: String = "bootstrap_expect"
+  public var isVoter = true
+  public var raftProtocol: Int = 3
+  public var raftMultiplier: Int = 1
+  public var redundancyZone: String = ""
+
+  public var join = JoinLoop.Configuration()
+
+  public var heartbeatGrace = Interval.seconds(10)
+  public var heartbeatMinimumTTL = Interval.seconds(10)
+  public var heartbeatsPerSecond: Double = 50
+  public var heartbeatFailoverTTL = Interval.seconds(300)
+
+  /// Whether the LAN timing profile is used for gossip; see docs/OPERATIONS.md.
+  public var gossipProfileIsLAN = false
+
+  public init(
+    name: String, region: String, datacenter: String, id: String, build: String, gossipAdvertise: SocketAddress,
+    rpcAdvertise: SocketAddress
+  ) {
+    self.name = name
+    self.region = region
+    self.datacenter = datacenter
+    self.id = id
+    self.build = build
+    self.gossipAdvertise = gossipAdvertise
+    self.rpcAdvertise = rpcAdvertise
+  }
+
+  public var gossipName: String { name + "." + region }
+  public var raftAddress: SocketAddress { SocketAddress(gossipAdvertise.host, port: rpcAdvertise.port) }
+  /// Raft id: the node id under protocol 3, the address under protocol 2.
+  public var raftID: String { raftProtocol >= 3 ? id : "\(raftAddress)" }
+}

@@ -1,0 +1,198 @@
+import Base
+import Raft
+import State
+import Wire
+
+/// The leader's duties: settings of a new region, heartbeats, and a Raft configuration that follows gossip.
+extension ServerMachine {
+  /// Everything before the barrier is applied: serve, and write what a new region needs (raft.md 7.4).
+  mutating func establishLeadership(_ effects: inout Effects) {
+    leadership.isReady = true
+    if state.autopilot == nil {
+      proposeOwn(StateMessage.autopilot(initialAutopilot, checked: false, write: WriteRequest()), &effects)
+    }
+    if state.scheduler == nil {
+      proposeOwn(StateMessage.scheduler(SchedulerConfiguration(), checked: false, write: WriteRequest()), &effects)
+    }
+    if state.cluster == nil {
+      let metadata = ClusterMetadata(clusterID: effects.random.uuid(), createTime: now.wall.unixNanoseconds)
+      proposeOwn(StateMessage.clusterMetadata(metadata), &effects)
+      effects.log.log(.info, "nomad.core", "established cluster id", ["cluster_id": metadata.clusterID])
+    }
+    // Only the old leader knew how long each client still had; none may be declared down for the change of leaders.
+    let until = now.instant + configuration.heartbeatFailoverTTL
+    state.forEachNode { node in
+      if node.status != Node.down { leadership.timers.arm(node.id, at: until) }
+    }
+    leadership.reconcileAt = now.instant
+    leadership.healthAt = now.instant
+    events.append(.leadership(true))
+    retryHeld(&effects)
+  }
+
+  var initialAutopilot: AutopilotConfiguration {
+    var result = AutopilotConfiguration()
+    result.minQuorum = 0
+    return result
+  }
+
+  mutating func runLeaderDuties(_ effects: inout Effects) {
+    guard raft.role == .leader, leadership.isReady else { return }
+    let instant = now.instant
+    while let id = leadership.timers.popExpired(at: instant) { expireHeartbeat(id, &effects) }
+    if leadership.healthAt.map({ $0 <= instant }) ?? false {
+      leadership.healthAt = instant + Leadership.healthInterval
+      watchHealth(&effects)
+    }
+    if leadership.reconcileAt.map({ $0 <= instant }) ?? false {
+      leadership.reconcileAt = instant + Leadership.reconcileInterval
+      reconcile(&effects)
+    }
+  }
+
+  private mutating func expireHeartbeat(_ id: NodeID, _ effects: inout Effects) {
+    guard let node = state.node(id), node.status != Node.down else { return }
+    effects.log.log(.warn, "nomad.heartbeat", "node TTL expired", ["node_id": "\(id)"])
+    proposeOwn(
+      StateMessage.heartbeatMissed(nodeID: id, at: now.wall, write: WriteRequest(region: configuration.region)), &effects)
+  }
+
+  // MARK: Raft follows gossip
+
+  /// Brings the Raft configuration one step nearer to what gossip shows (cluster.md 6.5). Raft takes one change at a
+  /// time; the next step follows when it is committed.
+  mutating func reconcile(_ effects: inout Effects) {
+    guard let change = nextConfigurationChange else { return }
+    do throws(RaftError) {
+      _ = try raft.changeConfiguration(change.change, at: now.instant, effects: &effects)
+      effects.log.log(.info, "nomad", change.reason)
+    } catch {
+      switch error {
+      case .configurationChangeInProgress: leadership.reconcileAt = now.instant + Leadership.retryInterval
+      case .notLeader, .leadershipTransferInProgress, .notPristine, .invalidConfiguration, .unknownServer, .tooLarge,
+        .busy, .noTransferTarget, .storageFailed, .damaged:
+        effects.log.log(.error, "nomad", "failed to reconcile member", ["error": error.text])
+      }
+    }
+  }
+
+  private var nextConfigurationChange: (change: RaftConfigurationChange, reason: String)? {
+    let configuration = raft.configuration
+    for entry in directory.local where entry.status == .alive {
+      if let change = change(toAdmit: entry, to: configuration) { return change }
+    }
+    for entry in directory.local where entry.status == .left {
+      if let change = removal(of: entry, from: configuration) { return change }
+    }
+    for (_, entry) in leadership.departed.sorted(by: { $0.key < $1.key }) where directory[entry.gossipName] == nil {
+      if let change = removal(of: entry, from: configuration) { return change }
+    }
+    return nil
+  }
+
+  private func removal(
+    of entry: ServerEntry, from configuration: RaftConfiguration
+  ) -> (change: RaftConfigurationChange, reason: String)? {
+    guard let server = configuration.server(id: entry.raftID) ?? configuration.server(address: "\(entry.address)"),
+      server.id != self.configuration.raftID
+    else { return nil }
+    return (.remove(id: server.id), "removing server by ID: \(server.id) (\(entry.gossipName))")
+  }
+
+  private func change(
+    toAdmit entry: ServerEntry, to configuration: RaftConfiguration
+  ) -> (change: RaftConfigurationChange, reason: String)? {
+    let address = "\(entry.address)"
+    let id = directory.minimumRaftVersion >= 3 || entry.raftVersion >= 3 ? entry.raftID : address
+    if let known = configuration.server(id: id) {
+      guard known.address != address else { return nil }
+      // The same server with a new address: changed in place, so that it keeps its vote.
+      let moved = RaftServer(id: id, address: address, suffrage: known.suffrage)
+      return (known.isVoter ? .addVoter(moved) : .addNonvoter(moved), "server \(entry.gossipName) moved to \(address)")
+    }
+    if let other = configuration.server(address: address) {
+      return (.remove(id: other.id), "removed server with duplicate address: \(address)")
+    }
+    if entry.bootstrapsAlone, directory.local.contains(where: { $0.bootstrapsAlone && $0.gossipName != entry.gossipName }) {
+      return nil
+    }
+    if directory.minimumRaftVersion >= 3 {
+      return (.addNonvoter(RaftServer(id: id, address: address, suffrage: .nonvoter)), "adding server \(entry.gossipName) as non-voter")
+    }
+    return (.addVoter(RaftServer(id: id, address: address)), "adding server \(entry.gossipName) as voter")
+  }
+
+  // MARK: Autopilot
+
+  struct ServerHealth: Hashable {
+    var server: RaftServer
+    var entry: ServerEntry?
+    var isLeader: Bool
+    var lastContact: Interval
+    var lastIndex: LogIndex
+    var isHealthy: Bool
+    var stableSince: Instant?
+  }
+
+  /// Health of every server of the Raft configuration as the leader sees it, in the order of the configuration.
+  var serverHealth: [ServerHealth] {
+    let settings = state.autopilot ?? initialAutopilot
+    let progress = raft.peers(at: now.instant)
+    return raft.configuration.servers.map { server in
+      let entry = directory.local.first { $0.raftID == server.id || "\($0.address)" == server.address }
+      if server.id == configuration.raftID {
+        return ServerHealth(
+          server: server, entry: entry, isLeader: true, lastContact: .zero, lastIndex: raft.lastLogIndex, isHealthy: true,
+          stableSince: leadership.healthySince[server.id])
+      }
+      let peer = progress.first { $0.id == server.id }
+      let contact = peer?.lastContact ?? .hours(1)
+      let index = peer?.matchIndex ?? .none
+      let behind = raft.lastLogIndex.value - min(index.value, raft.lastLogIndex.value)
+      // Heartbeats are up to 200 ms apart, so an answer may be that old on a healthy peer.
+      let isHealthy = entry?.status == .alive && behind <= settings.maxTrailingLogs
+        && contact <= settings.lastContactThreshold + .milliseconds(200)
+      return ServerHealth(
+        server: server, entry: entry, isLeader: false, lastContact: contact, lastIndex: index, isHealthy: isHealthy,
+        stableSince: leadership.healthySince[server.id])
+    }
+  }
+
+  /// Keeps track of health, promotes non-voters that have been stable, and removes the dead where that is safe.
+  private mutating func watchHealth(_ effects: inout Effects) {
+    let settings = state.autopilot ?? initialAutopilot
+    let health = serverHealth
+    var since: [String: Instant] = [:]
+    for one in health where one.isHealthy { since[one.server.id] = leadership.healthySince[one.server.id] ?? now.instant }
+    leadership.healthySince = since
+    if let ready = health.first(where: { one in
+      !one.server.isVoter && (one.entry?.isVoter ?? false)
+        && since[one.server.id].map { now.instant - $0 >= settings.serverStabilizationTime } ?? false
+    }) {
+      return change(
+        .addVoter(RaftServer(id: ready.server.id, address: ready.server.address)), "Promoting server to voter", ready, &effects)
+    }
+    guard settings.cleanupDeadServers else { return }
+    // Never below the size the operator asked for: a dead server is replaced before it is removed.
+    let floor = max(Int(clamping: settings.minQuorum), configuration.bootstrapExpect, 2)
+    if let dead = health.first(where: { one in
+      one.entry?.status == .failed && one.lastContact > .seconds(10)
+        && (!one.server.isVoter || raft.configuration.voterCount > floor)
+    }) {
+      change(.remove(id: dead.server.id), "Attempting removal of failed server node", dead, &effects)
+    }
+  }
+
+  private mutating func change(
+    _ change: RaftConfigurationChange, _ reason: String, _ health: ServerHealth, _ effects: inout Effects
+  ) {
+    do throws(RaftError) {
+      _ = try raft.changeConfiguration(change, at: now.instant, effects: &effects)
+      effects.log.log(
+        .info, "nomad.autopilot", reason, ["id": health.server.id, "name": health.entry?.gossipName ?? "(unknown)"])
+    } catch {
+      // Tried again with the next health round.
+      effects.log.log(.debug, "nomad.autopilot", "configuration change not possible now", ["error": error.text])
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import Base
+import Membership
+import RPC
+import Raft
+import Wire
+
+/// Steps of a graceful leave: hand leadership over, leave gossip, wait until Raft has let go (cluster.md 7.1).
+enum Leaving: Sendable {
+  case no
+  /// Leadership is being handed over. Next: `gossip`.
+  case transferring(until: Instant)
+  /// The farewell spreads. Next: `removal`.
+  case gossip(until: Instant)
+  /// Asks the leader whether we are out of its configuration. Next: `done`.
+  case removal(until: Instant, askAt: Instant, call: CallID?)
+  case done
+
+  static let transferLimit = Interval.seconds(2)
+  static let gossipLimit = Interval.seconds(12)
+  static let removalLimit = Interval.seconds(5)
+  static let askInterval = Interval.milliseconds(100)
+
+  var isUnderWay: Bool {
+    if case .no = self { return false }
+    return true
+  }
+
+  var deadline: Instant? {
+    switch self {
+    case .no, .done: nil
+    case .transferring(let until), .gossip(let until): until
+    case .removal(let until, let askAt, let call): call == nil ? min(until, askAt) : until
+    }
+  }
+
+  func awaits(_ id: CallID) -> Bool {
+    if case .removal(_, _, let call) = self { return call == id }
+    return false
+  }
+
+  mutating func transferFailed() {
+    // Leaving goes on without: the others elect a leader when we are gone.
+    if case .transferring = self { self = .transferring(until: .start) }
+  }
+
+  mutating func gossipFinished(at now: Instant) {
+    if case .gossip = self { self = .removal(until: now + Self.removalLimit, askAt: now, call: nil) }
+  }
+}
+
+extension ServerMachine {
+  /// Leaves the cluster for good. Ends with `.left`.
+  public mutating func leave(at now: Moment, effects: inout Effects) {
+    guard !leaving.isUnderWay else { return }
+    self.now = now
+    effects.log.log(.info, "nomad", "server starting leave")
+    leaving = .transferring(until: now.instant + Leaving.transferLimit)
+    if raft.role == .leader, raft.configuration.voterCount > 1 {
+      do throws(RaftError) {
+        try raft.transferLeadership(at: now.instant, effects: &effects)
+      } catch {
+        effects.log.log(.warn, "nomad", "cannot hand leadership over before leaving", ["error": error.text])
+        leaving.transferFailed()
+      }
+    }
+    continueLeaving(&effects)
+    settle(&effects)
+  }
+
+  mutating func continueLeaving(_ effects: inout Effects) {
+    let instant = now.instant
+    switch leaving {
+    case .no, .done: return
+    case .transferring(let until):
+      let isAlone = raft.configuration.voterCount <= 1
+      guard raft.role != .leader || isAlone || instant >= until else { return }
+      leaving = .gossip(until: instant + Leaving.gossipLimit)
+      membership.leave(at: instant, effects: &effects)
+    case .gossip(let until):
+      guard instant >= until else { return }
+      leaving = .removal(until: instant + Leaving.removalLimit, askAt: instant, call: nil)
+      continueLeaving(&effects)
+    case .removal(let until, let askAt, let call):
+      // The last server has nobody to be removed by.
+      if raft.configuration.server(id: configuration.raftID) == nil || raft.configuration.servers.count <= 1 {
+        return finishLeaving(clean: true)
+      }
+      guard instant < until else {
+        effects.log.log(.warn, "nomad", "failed to leave raft configuration gracefully, timeout")
+        return finishLeaving(clean: false)
+      }
+      guard call == nil, instant >= askAt else { return }
+      askWhetherRemoved(until: until, &effects)
+    }
+  }
+
+  private mutating func askWhetherRemoved(until: Instant, _ effects: inout Effects) {
+    let next = now.instant + Leaving.askInterval
+    guard raft.role != .leader, let leader = raft.leader, let address = SocketAddress(leader.address) else {
+      leaving = .removal(until: until, askAt: next, call: nil)
+      return
+    }
+    let options = QueryOptions(region: configuration.region, allowStale: true)
+    let call = rpc.call(
+      .operatorRaftGetConfiguration, to: address, deadline: min(until, now.instant + .seconds(1)), at: now.instant,
+      effects: &effects
+    ) { options.encode(into: &$0) }
+    leaving = .removal(until: until, askAt: next, call: call)
+  }
+
+  mutating func handleLeavingResponse(
+    _ outcome: RPCOutcome, in batch: borrowing RPCEventBatch, _ effects: inout Effects
+  ) {
+    guard case .removal(let until, let askAt, _) = leaving else { return }
+    leaving = .removal(until: until, askAt: askAt, call: nil)
+    if case .reply(let range) = outcome, Self.lacksServer(configuration.raftID, batch.bytes(range)) {
+      finishLeaving(clean: true)
+    } else {
+      continueLeaving(&effects)
+    }
+  }
+
+  private mutating func finishLeaving(clean: Bool) {
+    leaving = .done
+    events.append(.left(clean: clean))
+  }
+
+  /// True when a reply of `Operator.RaftGetConfiguration` is readable and does not list the id.
+  private static func lacksServer(_ id: String, _ reply: RawSpan) -> Bool {
+    var reader = MessagePackReader(reply)
+    var isListed = false
+    var hasList = false
+    do throws(WireError) {
+      for _ in 0..<(try reader.readMapHeader()) {
+        guard try reader.readString() == "Servers" else {
+          try reader.skip()
+          continue
+        }
+        hasList = true
+        for _ in 0..<(try reader.readArrayHeader()) where text("ID", of: try reader.skip()) == id { isListed = true }
+      }
+    } catch {
+      return false
+    }
+    return hasList && !isListed
+  }
+
+  /// `nomad server force-leave`: declares another member gone. Answers what became of it in words, nil when done.
+  public mutating func forceLeave(
+    _ name: String, prune: Bool, at now: Moment, effects: inout Effects
+  ) -> ForceLeaveOutcome {
+    self.now = now
+    // The short name, the id and the address are accepted beside the gossip name.
+    let entry = directory[name] ?? directory[name + "." + configuration.region] ?? directory.server(id: name)
+      ?? directory.all.first { "\($0.gossipAddress)" == name || "\($0.address)" == name }
+    let outcome = membership.forceLeave(entry?.gossipName ?? name, prune: prune, at: now.instant, effects: &effects)
+    settle(&effects)
+    return outcome
+  }
+}

@@ -1,0 +1,97 @@
+import Base
+import Raft
+import State
+import Wire
+
+/// What Raft tells: entries to apply, leaders that come and go, snapshots.
+extension ServerMachine {
+  mutating func drainRaft(_ effects: inout Effects) -> Bool {
+    let raised = raft.takeEvents()
+    guard !raised.isEmpty else { return false }
+    for event in raised {
+      switch event {
+      case .committed(let entries): apply(entries, &effects)
+      case .leadershipGained(let term): becomeLeader(term, &effects)
+      case .leadershipLost:
+        effects.log.log(.info, "nomad", "cluster leadership lost")
+        leadership.lost()
+        events.append(.leadership(false))
+      case .leaderChanged(let leader): leaderChanged(leader, &effects)
+      case .configurationChanged:
+        leadership.reconcileSoon(at: now.instant)
+        updateBootstrapView(&effects)
+        continueLeaving(&effects)
+      case .proposalsFailed(let range): failProposals(range, &effects)
+      case .snapshotWanted:
+        if state.canSnapshot {
+          raft.provideSnapshot(
+            state.encodedSnapshot(), at: raft.appliedIndex, now: now.instant, effects: &effects)
+        }
+      case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
+      case .transferFailed:
+        effects.log.log(.warn, "nomad.raft", "leadership transfer did not come about in time")
+        leaving.transferFailed()
+        finishTransferCallers(success: false, &effects)
+      case .storageFailed(let text):
+        effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])
+        events.append(
+          .fatal("cannot write the Raft store: \(text); free space or repair the disk of the data directory, then start again"))
+      }
+    }
+    updateBootstrapView(&effects)
+    return true
+  }
+
+  private mutating func apply(_ entries: [LogEntry], _ effects: inout Effects) {
+    for entry in entries {
+      var result = ApplyResult.done
+      if entry.kind == .command {
+        result = state.apply(index: entry.index.value, entry.data.bytes, waking: &watches)
+        if case .failed(let error) = result {
+          effects.log.log(.debug, "nomad.fsm", "entry had no effect", ["index": "\(entry.index)", "error": error.text])
+        }
+      }
+      if leadership.barrier == entry.index {
+        leadership.barrier = nil
+        establishLeadership(&effects)
+      }
+      guard let proposal = requests.proposals.removeValue(forKey: entry.index) else { continue }
+      respond(proposal.caller, proposal.answer, result: result, index: entry.index.value, &effects)
+    }
+  }
+
+  private mutating func becomeLeader(_ term: Term, _ effects: inout Effects) {
+    effects.log.log(.info, "nomad", "cluster leadership acquired", ["term": "\(term)"])
+    do throws(RaftError) {
+      leadership.barrier = try raft.barrier(at: now.instant, effects: &effects)
+    } catch {
+      effects.log.log(.error, "nomad", "failed to wait for barrier", ["error": error.text])
+    }
+  }
+
+  private mutating func leaderChanged(_ leader: RaftLeader?, _ effects: inout Effects) {
+    events.append(.leaderChanged(leader?.address))
+    if let leader { effects.log.log(.info, "nomad.raft", "leader known", ["address": leader.address]) }
+    if leader == nil { joining.hurry(at: now.instant) }
+    finishTransferCallers(success: true, &effects)
+    retryHeld(&effects)
+    continueLeaving(&effects)
+  }
+
+  private mutating func failProposals(_ range: ClosedRange<LogIndex>, _ effects: inout Effects) {
+    let lost = requests.proposals.keys.filter { range.contains($0) }.sorted()
+    for index in lost {
+      guard let proposal = requests.proposals.removeValue(forKey: index), proposal.answer != .none else { continue }
+      fail(proposal.caller, "leadership lost while committing log", &effects)
+    }
+  }
+
+  private mutating func restore(_ metadata: SnapshotMetadata, _ bytes: [UInt8], _ effects: inout Effects) {
+    do throws(SnapshotError) {
+      state = try StateStore(snapshot: bytes.bytes, index: metadata.index.value)
+      watches.wakeAll()
+    } catch {
+      events.append(.fatal("the leader's snapshot at index \(metadata.index) cannot be read: \(error)"))
+    }
+  }
+}

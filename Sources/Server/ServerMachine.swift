@@ -1,0 +1,252 @@
+import Base
+import Gossip
+import Membership
+import RPC
+import Raft
+import State
+import Wire
+
+/// A Nomad server without IO: gossip membership, consensus, RPC and the replicated state, composed.
+///
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
+/// passed. After every call it carries out `effects.outbox`, takes `storage` when the disk is idle, and drains
+/// `events`. Commands (`call`, `join`, `leave`, ...) are answered by events too.
+public struct ServerMachine {
+  /// Announced in the gossip tag `nomadd`; peers without it are Nomad's own servers and get none of our extensions.
+  public static let bootstrapProtocolVersion = 1
+
+  public enum Listener: Hashable, Sendable {
+    case gossip, rpc
+  }
+
+  public let configuration: ServerConfiguration
+  public internal(set) var membership: MembershipMachine
+  public internal(set) var raft: RaftNode
+  public internal(set) var rpc: RPCMachine
+  public internal(set) var state: StateStore
+  public internal(set) var directory: ServerDirectory
+  var bootstrap: BootstrapMachine
+  var joining: JoinLoop
+  var leadership = Leadership()
+  var requests = RequestTable()
+  var watches = WatchTable()
+  var pushes = ServerListPush()
+  var leaving = Leaving.no
+  var now: Moment
+  var batch = RPCEventBatch()
+  /// What the shell must do or tell; drained by it.
+  public var events: [ServerEvent] = []
+  var refusedMembers: Set<String> = []
+  var hasJoinedOnce = false
+  /// The join of the join loop that is under way.
+  var ownJoin: JoinID?
+  var joinCommands: [JoinID: LocalCallID] = [:]
+  var transferCallers: [(Caller, RaftServer)] = []
+  var bootstrapCalls: [CallID: BootstrapCallID] = [:]
+  var bootstrapCallers: [BootstrapRequestToken: Caller] = [:]
+  var nextBootstrapToken: UInt64 = 1
+  var lastStanding: BootstrapMachine.Standing?
+  var lastStatus = ""
+
+  /// `restored` is what the disk held; the replicated state in it must come from the snapshot that it names.
+  public init(
+    configuration: ServerConfiguration, restoring restored: ServerRestoredState, reader: any LogReader,
+    at now: Moment, effects: inout Effects
+  ) throws(RaftError) {
+    self.configuration = configuration
+    self.now = now
+    state = restored.state
+    directory = ServerDirectory(ownRegion: configuration.region)
+    rpc = RPCMachine()
+    raft = try RaftNode(
+      configuration: RaftNodeConfiguration(
+        id: configuration.raftID, address: "\(configuration.raftAddress)",
+        protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier),
+      restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
+    membership = MembershipMachine(
+      configuration: Self.membershipConfiguration(configuration), restoring: restored.gossipSnapshot,
+      at: now.instant, effects: &effects)
+    joining = JoinLoop(
+      configuration: configuration.join,
+      own: [configuration.gossipAdvertise] + configuration.ownGossipAddresses, at: now.instant)
+    bootstrap = BootstrapMachine(
+      configuration: .init(
+        own: BootstrapServer(id: configuration.raftID, address: "\(configuration.raftAddress)"),
+        name: configuration.gossipName, expect: configuration.bootstrapExpect, isVoter: configuration.isVoter),
+      restoring: restored.bootstrap,
+      view: BootstrapView(peers: [], unreachedJoinAddresses: 0, isPristine: raft.isPristine), at: now.instant)
+    settle(&effects)
+  }
+
+  // MARK: The outside happened
+
+  public mutating func handleDatagram(
+    _ bytes: RawSpan, from: SocketAddress, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    membership.handleDatagram(bytes, from: from, at: now.instant, effects: &effects)
+    settle(&effects)
+  }
+
+  public mutating func handleAccepted(
+    _ id: ConnectionID, from: SocketAddress, on listener: Listener, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    switch listener {
+    case .gossip: membership.handleAccepted(id, from: from, at: now.instant, effects: &effects)
+    case .rpc: rpc.handleAccepted(id, from: from, at: now.instant, effects: &effects)
+    }
+    settle(&effects)
+  }
+
+  public mutating func handleConnected(_ id: ConnectionID, at now: Moment, effects: inout Effects) {
+    self.now = now
+    if rpc.owns(id) {
+      rpc.handleConnected(id, at: now.instant, effects: &effects)
+    } else if raft.owns(id) {
+      raft.handleConnected(id, at: now.instant, effects: &effects)
+    } else {
+      membership.handleConnected(id, at: now.instant, effects: &effects)
+    }
+    settle(&effects)
+  }
+
+  public mutating func handleReceived(
+    _ id: ConnectionID, _ bytes: RawSpan, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    if rpc.owns(id) {
+      rpc.handleReceived(id, bytes, at: now.instant, effects: &effects)
+    } else if raft.owns(id) {
+      raft.handleReceived(id, bytes, at: now.instant, effects: &effects)
+    } else {
+      membership.handleReceived(id, bytes, at: now.instant, effects: &effects)
+    }
+    settle(&effects)
+  }
+
+  public mutating func handleDisconnected(
+    _ id: ConnectionID, _ end: StreamEnd, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    if rpc.owns(id) {
+      rpc.handleDisconnected(id, end, at: now.instant, effects: &effects)
+    } else if raft.owns(id) {
+      raft.handleDisconnected(id, end, at: now.instant, effects: &effects)
+    } else {
+      membership.handleDisconnected(id, end, at: now.instant, effects: &effects)
+    }
+    settle(&effects)
+  }
+
+  public mutating func handleTimeout(at now: Moment, effects: inout Effects) {
+    self.now = now
+    let instant = now.instant
+    if membership.deadline.map({ $0 <= instant }) ?? false { membership.handleTimeout(at: instant, effects: &effects) }
+    if raft.deadline.map({ $0 <= instant }) ?? false { raft.handleTimeout(at: instant, effects: &effects) }
+    if rpc.deadline.map({ $0 <= instant }) ?? false { rpc.handleTimeout(at: instant, effects: &effects) }
+    bootstrap.handleTimeout(at: instant, random: &effects.random)
+    pollJoining(&effects)
+    expireRequests(&effects)
+    runLeaderDuties(&effects)
+    continueLeaving(&effects)
+    settle(&effects)
+  }
+
+  /// When `handleTimeout` must be called next.
+  public var deadline: Instant? {
+    var first = earliest(earliest(membership.deadline, raft.deadline), earliest(rpc.deadline, bootstrap.deadline))
+    first = earliest(first, earliest(joining.deadline, requests.deadline))
+    first = earliest(first, leadership.deadline)
+    return earliest(first, leaving.deadline)
+  }
+
+  /// A directive of `takeStorage` is carried out; completions come in order.
+  public mutating func storageCompleted(
+    _ ticket: StorageTicket, _ result: StorageResult, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    raft.storageCompleted(ticket, result, at: now.instant, effects: &effects)
+    settle(&effects)
+  }
+
+  /// Raft's disk directives, in order; to be taken when the disk is idle, so that later writes join earlier ones.
+  public mutating func takeStorage() -> [StorageDirective] { raft.takeStorage() }
+  public var hasStorage: Bool { !raft.storage.isEmpty }
+
+  /// The record of the last `.persistBootstrap` is durable.
+  public mutating func bootstrapPersisted(at now: Moment, effects: inout Effects) {
+    self.now = now
+    bootstrap.persisted(at: now.instant)
+    settle(&effects)
+  }
+
+  // MARK: Inside
+
+  /// Carries events from machine to machine until all are quiet.
+  mutating func settle(_ effects: inout Effects) {
+    while true {
+      let worked =
+        drainMembership(&effects) || drainRaft(&effects) || drainBootstrap(&effects) || drainRPC(&effects)
+        || drainWatches(&effects)
+      if !worked { break }
+    }
+    reportStatus()
+  }
+
+  private static func membershipConfiguration(_ configuration: ServerConfiguration) -> MembershipConfiguration {
+    let name = configuration.gossipName
+    let address = configuration.gossipAdvertise
+    var result = MembershipConfiguration(
+      gossip: configuration.gossipProfileIsLAN
+        ? .lan(name: name, address: address) : .wan(name: name, address: address),
+      tags: ServerEntry.tags(of: configuration))
+    result.localAddresses = configuration.ownGossipAddresses
+    return result
+  }
+}
+
+/// What the disk held at start. An empty data directory gives the default value.
+public struct ServerRestoredState: Sendable {
+  public var raft = RaftRestoredState()
+  /// Restored from the snapshot named in `raft`, else empty.
+  public var state = StateStore()
+  public var bootstrap = BootstrapRecord()
+  /// Lines of the gossip snapshot file.
+  public var gossipSnapshot: [String] = []
+
+  public init() {}
+}
+
+/// Names a request that the shell makes of its own server, for HTTP or the combined client.
+public struct LocalCallID: Hashable, Sendable {
+  public var number: UInt64
+  public init(number: UInt64) { self.number = number }
+}
+
+/// What the shell must do or tell.
+public enum ServerEvent: Sendable {
+  /// Write the record to the disk, then call `bootstrapPersisted`.
+  case persistBootstrap(BootstrapRecord)
+  /// Append a line to the gossip snapshot file.
+  case gossipSnapshotLine(String)
+  /// Resolve the configured join entries and call `joinAddressesResolved`.
+  case resolveJoinEntries
+  case answered(LocalCallID, Result<[UInt8], RPCErrorMessage>)
+  /// The answer to `join(command:)`.
+  case joinCommandFinished(LocalCallID, joined: Int, failures: [String])
+  /// The agent must end with status 1 and this sentence.
+  case fatal(String)
+  /// The text for the service manager changed.
+  case status(String)
+  /// The server has left; the agent may end. False: it did not come to an orderly end in time.
+  case left(clean: Bool)
+  case leadership(Bool)
+  case leaderChanged(String?)
+}
+
+/// The text of a failed call as a peer or an HTTP client sees it.
+public struct RPCErrorMessage: Error, Hashable, Sendable {
+  public var text: String
+  public init(_ text: String) { self.text = text }
+}

@@ -1,0 +1,102 @@
+import Base
+import Glibc
+
+/// Where log lines go.
+public enum LogDestination: Hashable, Sendable {
+  case standardOutput
+  case standardError
+  /// Appended to; made with mode 0640 when missing.
+  case file(String)
+}
+
+/// The log file cannot be opened.
+public struct LogFileError: Error, Hashable, Sendable, CustomStringConvertible {
+  public let path: String
+  /// A positive errno.
+  public let code: Int32
+
+  public var description: String { "cannot open log file \(path): \(unsafe String(cString: strerror(code)))" }
+}
+
+/// Writes log lines to a descriptor: formatted into one buffer, written with one system call per `flush`.
+///
+/// A destination that takes no more (a full disk, a closed pipe) costs lines, never the process; they are counted.
+public struct LogPrinter: ~Copyable {
+  public let destination: LogDestination
+  /// Bytes the destination did not take.
+  public private(set) var lostBytes = 0
+
+  private var formatter: LogFormatter
+  private var buffer: [UInt8] = []
+  private var descriptor: Int32
+
+  /// More than this is written at once, not at the next `flush`.
+  static let bufferBytes = 65_536
+
+  public init(_ form: LogFormatter.Form = .text, to destination: LogDestination) throws(LogFileError) {
+    formatter = LogFormatter(form)
+    self.destination = destination
+    descriptor = try Self.open(destination)
+  }
+
+  /// Adds one line. It is visible after `flush`.
+  public mutating func print(_ line: LogLine, at wall: WallTime) {
+    formatter.append(line, at: wall, to: &buffer)
+    if buffer.count >= Self.bufferBytes { flush() }
+  }
+
+  /// Writes all lines of a sink and empties it; says so when the sink lost some.
+  public mutating func print(_ sink: inout LogSink, at wall: WallTime) {
+    guard !sink.lines.isEmpty || sink.dropped > 0 else { return }
+    if sink.dropped > 0 {
+      var notice = LogSink(minimum: .warn)
+      notice.log(.warn, "agent", "log lines lost", ["count": String(sink.dropped)])
+      for line in notice.lines { print(line, at: wall) }
+    }
+    for line in sink.lines { print(line, at: wall) }
+    sink.drain { _ in }
+    flush()
+  }
+
+  public mutating func flush() {
+    guard !buffer.isEmpty else { return }
+    var offset = 0
+    while offset < buffer.count {
+      let written = unsafe buffer.withUnsafeBytes { bytes in
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+        return unsafe write(descriptor, rest.baseAddress, rest.count)
+      }
+      if written > 0 {
+        offset += written
+      } else if errno != EINTR {
+        lostBytes += buffer.count - offset
+        break
+      }
+    }
+    buffer.removeAll(keepingCapacity: buffer.capacity <= 2 * Self.bufferBytes)
+  }
+
+  /// Opens the file again, after it was moved away. Keeps the old one when that fails.
+  public mutating func reopen() throws(LogFileError) {
+    guard case .file = destination else { return }
+    flush()
+    let fresh = try Self.open(destination)
+    close(descriptor)
+    descriptor = fresh
+  }
+
+  deinit {
+    if case .file = destination { close(descriptor) }
+  }
+
+  private static func open(_ destination: LogDestination) throws(LogFileError) -> Int32 {
+    switch destination {
+    case .standardOutput: return STDOUT_FILENO
+    case .standardError: return STDERR_FILENO
+    case .file(let path):
+      let descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+      guard descriptor >= 0 else { throw LogFileError(path: path, code: errno) }
+      return descriptor
+    }
+  }
+}

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+@main struct NomadBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nomad-bench",
+    abstract: "Measures Nomad-compatible cluster agents from outside.",
+    discussion: "Works with every agent that has Nomad's command line and HTTP API, the original included.",
+    subcommands: [FormCommand.self])
+}

@@ -1,0 +1,39 @@
+import Base
+import Foundation
+import Testing
+
+@testable import Server
+
+/// Goal: two different first configurations can never both be decided, whatever is lost, cut or restarted; and once the
+/// faults stop one is decided. Method: many seeds, each drawing the number of servers, the loss, partitions and crashes.
+@Suite struct BootstrapSimulationTests {
+  /// `NOMADD_SEEDS` multiplies the seeds of every case; CI's simulation gate and soak runs set it.
+  static let seedsPerCase = UInt64(20) * (ProcessInfo.processInfo.environment["NOMADD_SEEDS"].flatMap(UInt64.init) ?? 1)
+
+  @Test(arguments: [(3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (5, 5), (7, 5), (4, 2)])
+  func decidesOneSetUnderFaults(servers: Int, expect: Int) {
+    for seed in 1...Self.seedsPerCase {
+      var network = BootstrapNetwork(seed: seed, servers: servers, expect: expect)
+      network.run(until: .start + .seconds(10))
+      #expect(network.decided.count <= 1, "seed \(seed): \(network.decided)")
+      let end = network.now + .seconds(30)
+      while network.now < end, network.decided.isEmpty { network.run(until: network.now + .milliseconds(500)) }
+      network.run(until: network.now + .seconds(2))
+      #expect(network.decided.count == 1, "seed \(seed) after the faults: \(network.decided)")
+      if let set = network.decided.first { #expect(set.count >= expect, "seed \(seed)") }
+    }
+  }
+
+  @Test func formsInOneRoundWithoutFaults() {
+    var network = BootstrapNetwork(seed: 4, servers: 3, expect: 3)
+    network.queue.removeAll { event in
+      switch event.event {
+      case .crash, .partition: true
+      default: false
+      }
+    }
+    network.loss = 0
+    network.run(until: .start + .seconds(2))
+    #expect(network.decided == [(0..<3).map(BootstrapNetwork.server).sorted()])
+  }
+}

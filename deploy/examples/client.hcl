@@ -1,0 +1,4 @@
+client {
+  enabled = true
+  servers = ["<known-address>:4647"]
+}
