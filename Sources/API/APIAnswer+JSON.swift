@@ -2,7 +2,8 @@ import HTTP
 
 private func texts(_ map: [String: String]) -> JSONValue {
   .object(
-    JSONObject(members: map.sorted { $0.key < $1.key }.map { JSONObject.Member(name: $0.key, value: .string($0.value)) }))
+    JSONObject(
+      members: map.sorted { $0.key < $1.key }.map { JSONObject.Member(name: $0.key, value: .string($0.value)) }))
 }
 
 extension MemberAnswer {
@@ -45,7 +46,10 @@ extension AgentSelfAnswer {
 
 extension JoinAnswer {
   var json: JSONValue {
-    ["error": .string(joined > 0 || errors.isEmpty ? "" : multipleErrors(errors)), "num_joined": .integer(Int64(joined))]
+    [
+      "error": .string(joined > 0 || errors.isEmpty ? "" : multipleErrors(errors)),
+      "num_joined": .integer(Int64(joined)),
+    ]
   }
 }
 
@@ -71,7 +75,11 @@ extension HealthAnswer.Check {
 
 extension KeyringAnswer {
   var json: JSONValue {
-    let counts = keys.sorted { $0.key < $1.key }.map { JSONObject.Member(name: $0.key, value: .integer(Int64($0.value))) }
-    return ["Keys": .object(JSONObject(members: counts)), "Messages": texts(messages), "NumNodes": .integer(Int64(nodes))]
+    let counts = keys.sorted { $0.key < $1.key }.map {
+      JSONObject.Member(name: $0.key, value: .integer(Int64($0.value)))
+    }
+    return [
+      "Keys": .object(JSONObject(members: counts)), "Messages": texts(messages), "NumNodes": .integer(Int64(nodes)),
+    ]
   }
 }

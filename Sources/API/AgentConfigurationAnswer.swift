@@ -1,8 +1,8 @@
 import Base
 import HTTP
 
-/// The effective configuration as `GET /v1/agent/self` shows it: every key of the original, with its type. Features that
-/// this agent does not have keep their zero values (http.md section 6.1).
+/// The effective configuration as `GET /v1/agent/self` shows it: every key of the original, with its type. Features
+/// that this agent does not have keep their zero values (http.md section 6.1).
 public struct AgentConfigurationAnswer: Hashable, Sendable {
   /// One of HTTP, RPC and Serf.
   public struct Endpoints<Value: Hashable & Sendable>: Hashable, Sendable {
@@ -130,7 +130,9 @@ public struct AgentConfigurationAnswer: Hashable, Sendable {
       "Ports": ["HTTP": number(ports.http), "RPC": number(ports.rpc), "Serf": number(ports.serf)],
       "Region": text(region), "Sentinel": ["Imports": nil], "Server": server, "SyslogFacility": "LOCAL0",
       "TLSConfig": tlsConfiguration, "Telemetry": telemetry, "Vault": Self.vault,
-      "Version": ["Revision": text(revision), "Version": text(version), "VersionMetadata": "", "VersionPrerelease": ""],
+      "Version": [
+        "Revision": text(revision), "Version": text(version), "VersionMetadata": "", "VersionPrerelease": "",
+      ],
     ]
   }
 

@@ -159,7 +159,11 @@ struct ReplyConverter {
     case .raw:
       let raw = try reader.readRaw()
       // No text begins with these control bytes at exactly these lengths.
-      if raw.byteCount >= 15, raw.byteCount <= 16, let time = GoTime(raw) { write(time) } else { json.write(raw.text()) }
+      if raw.byteCount >= 15, raw.byteCount <= 16, let time = GoTime(raw) {
+        write(time)
+      } else {
+        json.write(raw.text())
+      }
     case .nil, .ext:
       try reader.skip()
       json.null()

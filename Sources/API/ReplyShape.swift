@@ -46,7 +46,9 @@ indirect enum ReplyShape: Sendable {
 
   /// A structure from its table; the order of the table does not matter.
   static func fields(_ fields: KeyValuePairs<String, ReplyShape>, omittingNil omitted: Set<String> = []) -> ReplyShape {
-    let list = fields.map { Field(name: $0.key, utf8: Array($0.key.utf8), shape: $0.value, omitsNil: omitted.contains($0.key)) }
+    let list = fields.map {
+      Field(name: $0.key, utf8: Array($0.key.utf8), shape: $0.value, omitsNil: omitted.contains($0.key))
+    }
     return .structure(Fields(sorted: list.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }))
   }
 }

@@ -115,6 +115,10 @@ extension Route {
 
   func nodes() throws(APIFailure) -> Plan {
     try require(.get)
+    // Ignoring a filter would show nodes that the caller wants excluded (http.md section 12).
+    if let filter = request.query.first("filter"), !filter.isEmpty {
+      throw APIFailure("filter expressions are not supported by this server", status: 400)
+    }
     let resources = try flag("resources")
     let system = try flag("os")
     return try read("Node.List", .member("Nodes", .rows(Shapes.nodeStub), .all, missing: nil)) {
@@ -158,6 +162,7 @@ extension Route {
     default:
       try require(.get)
       let id = segments.dropFirst().joined(separator: "/")
+      if id.isEmpty { throw APIFailure("missing node ID") }
       return try read("Node.GetNode", .member("Node", Shapes.node, .all, missing: "node not found")) {
         $0.add("NodeID", id)
         $0.add("SecretID", "")

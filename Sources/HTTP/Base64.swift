@@ -3,6 +3,8 @@ import Base
 /// The text was no base64 from this byte on, counted without line breaks.
 public struct Base64Error: Error, Hashable, Sendable {
   public var offset: Int
+
+  public init(offset: Int) { self.offset = offset }
 }
 
 /// Standard base64 with padding (RFC 4648 section 4).
@@ -25,22 +27,29 @@ public enum Base64 {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// The bytes of standard base64; the index of the first wrong character is thrown, as Go reports it.
+  /// The bytes of padded base64; line breaks are skipped. The offset that is thrown is the one Go reports, which is the
+  /// wrong character, or the beginning of a group that ends too early.
   public static func decode(_ text: String) throws(Base64Error) -> [UInt8] {
-    // Go skips line breaks.
-    let input = text.utf8.filter { $0 != 0x0A && $0 != 0x0D }
+    let input = Array(text.utf8)
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(input.count / 4 * 3)
     var group: UInt32 = 0
     var digits = 0
-    for (index, byte) in input.enumerated() {
+    var offset = 0
+    while offset < input.count {
+      let byte = input[offset]
+      offset += 1
+      if byte == 0x0A || byte == 0x0D { continue }
       if byte == 0x3D {
-        let padding = input.count - index
-        guard digits + padding == 4, padding <= 2, input[index...].allSatisfy({ $0 == 0x3D }) else {
-          throw Base64Error(offset: index)
+        try checkPadding(input, offset, digits)
+        if digits == 2 {
+          bytes.append(UInt8(truncatingIfNeeded: group >> 4))
+        } else {
+          bytes += [UInt8(truncatingIfNeeded: group >> 10), UInt8(truncatingIfNeeded: group >> 2)]
         }
-        break
+        return bytes
       }
-      guard let value = value(byte) else { throw Base64Error(offset: index) }
+      guard let value = value(byte) else { throw Base64Error(offset: offset - 1) }
       group = group << 6 | UInt32(value)
       digits += 1
       if digits == 4 {
@@ -49,14 +58,25 @@ public enum Base64 {
         digits = 0
       }
     }
-    switch digits {
-    case 0: break
-    case 2 where input.last == 0x3D: bytes.append(UInt8(truncatingIfNeeded: group >> 4))
-    case 3 where input.last == 0x3D:
-      bytes += [UInt8(truncatingIfNeeded: group >> 10), UInt8(truncatingIfNeeded: group >> 2)]
-    default: throw Base64Error(offset: input.count)
-    }
+    guard digits == 0 else { throw Base64Error(offset: offset - digits) }
     return bytes
+  }
+
+  /// The first `=` has been read; `offset` is behind it.
+  private static func checkPadding(_ input: [UInt8], _ offset: Int, _ digits: Int) throws(Base64Error) {
+    func skipBreaks(_ offset: Int) -> Int {
+      offset + input[offset...].prefix { $0 == 0x0A || $0 == 0x0D }.count
+    }
+    var next = offset
+    guard digits >= 2 else { throw Base64Error(offset: offset - 1) }
+    if digits == 2 {
+      next = skipBreaks(next)
+      guard next < input.count else { throw Base64Error(offset: input.count) }
+      guard input[next] == 0x3D else { throw Base64Error(offset: next - 1) }
+      next += 1
+    }
+    next = skipBreaks(next)
+    guard next == input.count else { throw Base64Error(offset: next) }
   }
 
   private static func value(_ byte: UInt8) -> UInt8? {

@@ -8,6 +8,8 @@ struct HTTPConnection {
   private var parser: HTTPMessageParser
   /// Bytes behind a request that must wait for the answers before it.
   private var waiting: [UInt8] = []
+  /// How many of `waiting` are used already; they are dropped together.
+  private var waitingOffset = 0
   /// A complete request that waits for the answers before it.
   private var held: HTTPRequest?
   private var exchanges: [Exchange] = []
@@ -76,6 +78,8 @@ struct HTTPConnection {
   mutating func receive(_ bytes: RawSpan, events: inout [HTTPEvent], effects: inout Effects) {
     guard !isClosed, input == .open else { return }
     if held != nil || !waiting.isEmpty {
+      waiting.removeFirst(waitingOffset)
+      waitingOffset = 0
       waiting.append(contentsOf: bytes)
       if waiting.count > Self.maximumWaitingBytes, !isPaused {
         isPaused = true
@@ -101,10 +105,12 @@ struct HTTPConnection {
       }
       if waiting.isEmpty { break }
       let bytes = waiting
-      waiting = []
-      let used = read(bytes.borrowedBytes, events: &events)
-      if used < bytes.count, input == .open { waiting = Array(bytes[used...]) }
-      if held != nil || input == .ended { continue }
+      let rest = bytes.borrowedBytes.extracting(waitingOffset..<bytes.count)
+      waitingOffset += read(rest, events: &events)
+      if waitingOffset >= waiting.count || input == .ended {
+        waiting = []
+        waitingOffset = 0
+      }
     }
     if isPaused {
       isPaused = false

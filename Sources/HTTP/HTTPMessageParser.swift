@@ -106,7 +106,8 @@ import CHTTPParser
       guard let parser = unsafe parser else { return 0 }
       // An upgrade is never accepted, so the message is an ordinary one (RFC 9110 section 7.8 allows to ignore it).
       unsafe parser.pointee.upgrade = 0
-      let length = unsafe parser.pointee.flags & UInt32(F_CONTENTLENGTH.rawValue) != 0 ? parser.pointee.content_length : 0
+      let length =
+        unsafe parser.pointee.flags & UInt32(F_CONTENTLENGTH.rawValue) != 0 ? parser.pointee.content_length : 0
       return unsafe withMessage(parser) { message in
         message.methodNumber = unsafe Int(parser.pointee.method)
         message.methodName = unsafe String(cString: http_method_str(http_method(parser.pointee.method)))

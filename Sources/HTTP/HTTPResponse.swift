@@ -59,7 +59,8 @@ extension Array where Element == UInt8 {
 
   /// Appends status line and header block.
   mutating func appendHead(
-    status: Int, reason: String? = nil, headers: [HTTPHeader], minorVersion: Int, length: HTTPBodyLength, keepAlive: Bool
+    status: Int, reason: String? = nil, headers: [HTTPHeader], minorVersion: Int, length: HTTPBodyLength,
+    keepAlive: Bool
   ) {
     append(minorVersion == 0 ? "HTTP/1.0 " : "HTTP/1.1 ")
     append(contentsOf: String(status).utf8)

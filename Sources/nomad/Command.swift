@@ -57,7 +57,15 @@ struct Command {
     Option("insecure", help: "Alias of -tls-skip-verify."),
   ]
 
-  var allOptions: [Option] { options + (usesAPI ? Self.general : []) }
+  /// Its own options and those of every API command; `-t` goes with `-json`.
+  var allOptions: [Option] { ownOptions + (usesAPI ? Self.general : []) }
+
+  private var ownOptions: [Option] {
+    guard options.contains(where: { $0.name == "json" }), !Self.withoutTemplate.contains(name) else { return options }
+    return options + [Option("t", .string, "<template>", "Print through a Go template.")]
+  }
+
+  private static let withoutTemplate: Set<String> = ["monitor", "status"]
 
   /// The whole help text.
   var helpText: String {
@@ -67,7 +75,7 @@ struct Command {
     // -namespace is accepted everywhere and listed nowhere.
     let listed = Self.general.filter { $0.name != "namespace" && $0.name != "insecure" }
     if usesAPI { text += "\n\nGeneral Options:\n\n" + Self.describe(listed) }
-    if !options.isEmpty { text += "\n\n\(title) Options:\n\n" + Self.describe(options) }
+    if !options.isEmpty { text += "\n\n\(title) Options:\n\n" + Self.describe(ownOptions) }
     return text
   }
 
@@ -144,9 +152,22 @@ struct Invocation {
     }
   }
 
-  /// Prints a value as `-json` shows it: names sorted, 4 spaces.
-  func printJSON(_ value: JSONValue) {
-    console.print(value.sorted.text(pretty: true), terminator: "")
+  /// True when the value is wanted as it is instead of as a table.
+  var wantsData: Bool { flags.bool("json") || flags.isGiven("t") }
+
+  /// Prints a value as `-json` (names sorted, 4 spaces) or `-t` show it; returns the exit code.
+  func printData(_ value: JSONValue) -> Int32 {
+    guard let template = flags.string("t") else {
+      console.print(value.sorted.text(pretty: true), terminator: "")
+      return 0
+    }
+    if flags.bool("json") { return fail("Both json and template formatting are not allowed") }
+    do throws(TemplateError) {
+      console.print(try Template(template).text(value))
+      return 0
+    } catch {
+      return fail("template: format:1: \(error.text)")
+    }
   }
 }
 

@@ -56,7 +56,8 @@ struct Dispatcher {
   }
 
   private func warn(_ command: Command, _ replacement: [String]) {
-    let text = "WARNING! The \"nomad \(command.name)\" command is deprecated. Please use \"nomad "
+    let text =
+      "WARNING! The \"nomad \(command.name)\" command is deprecated. Please use \"nomad "
       + replacement.joined(separator: " ")
       + "\" instead. This command will be removed in Nomad 0.10 (or later)."
     console.error(wrapped(text, at: 78) + "\n")
@@ -74,7 +75,10 @@ struct Dispatcher {
       console.print(mainHelp)
       return wantsHelp ? 0 : 127
     }
-    console.print("Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after the subcommand.\n")
+    console.print(
+      "Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them "
+        + "after the subcommand.\n"
+    )
     console.print(command(for: path)?.helpText ?? groupHelp(path) ?? mainHelp)
     return 1
   }

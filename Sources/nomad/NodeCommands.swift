@@ -181,7 +181,8 @@ enum NodeCommands {
       let halves = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       meta[String(halves[0])] = .string(halves.count > 1 ? String(halves[1]) : "")
     }
-    let specification: JSONValue = enable
+    let specification: JSONValue =
+      enable
       ? ["Deadline": .integer(deadline), "IgnoreSystemJobs": .bool(call.flags.bool("ignore-system"))] : nil
     let body: JSONValue = [
       "DrainSpec": specification, "MarkEligible": .bool(!enable && !call.flags.bool("keep-ineligible")),

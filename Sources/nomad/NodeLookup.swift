@@ -42,7 +42,8 @@ enum NodeLookup {
 
   /// The rows of a node list.
   static func rows(_ nodes: [JSONValue], idLength: Int, verbose: Bool) -> [[String]] {
-    let header = verbose
+    let header =
+      verbose
       ? ["ID", "DC", "Name", "Class", "Address", "Version", "Drain", "Eligibility", "Status"]
       : ["ID", "DC", "Name", "Class", "Drain", "Eligibility", "Status"]
     return [header]

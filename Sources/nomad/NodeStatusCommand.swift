@@ -48,9 +48,8 @@ enum NodeStatusCommand {
     } catch {
       return call.fail("Error querying node status: \(error.text)")
     }
-    if call.flags.bool("json") {
-      call.printJSON(.array(nodes))
-      return 0
+    if call.wantsData {
+      return call.printData(.array(nodes))
     }
     // 1.1.2 prints nothing at all.
     guard !nodes.isEmpty else { return 0 }
@@ -87,12 +86,11 @@ enum NodeStatusCommand {
     } catch {
       return call.fail("Error querying node info: \(error.text)")
     }
-    if call.flags.bool("json") {
-      call.printJSON(node)
-      return 0
+    if call.wantsData {
+      return call.printData(node)
     }
     let isVerbose = call.flags.bool("verbose")
-    var pairs = basics(node, isVerbose: isVerbose)
+    var pairs = basics(node)
     if call.flags.bool("short") {
       pairs.append(("Drivers", attributeDrivers(node).joined(separator: ",")))
       call.console.print(keyValues(pairs))
@@ -126,9 +124,10 @@ enum NodeStatusCommand {
     return code
   }
 
-  private static func basics(_ node: JSONValue, isVerbose: Bool) -> [(key: String, value: String)] {
+  private static func basics(_ node: JSONValue) -> [(key: String, value: String)] {
     [
-      ("ID", isVerbose ? node.text("ID") : node.text("ID")), ("Name", node.text("Name")), ("Class", node.text("NodeClass")),
+      ("ID", node.text("ID")), ("Name", node.text("Name")),
+      ("Class", node.text("NodeClass")),
       ("DC", node.text("Datacenter")), ("Drain", drain(node)), ("Eligibility", node.text("SchedulingEligibility")),
       ("Status", node.text("Status")),
       ("CSI Controllers", node.members("CSIControllerPlugins").map(\.name).joined(separator: ",")),

@@ -36,7 +36,8 @@ enum OperatorCommands {
         options: autopilotOptions.map { Command.Option($0.option, $0.kind, $0.value, $0.help) },
         prefixesFlagErrors: true, run: setAutopilot),
       Command(
-        words: ["operator", "autopilot", "health"], synopsis: "Display the current Autopilot health", usage: "[options]",
+        words: ["operator", "autopilot", "health"], synopsis: "Display the current Autopilot health",
+        usage: "[options]",
         help: "Shows whether each server is fit, and how many may fail.",
         options: [.init("json", help: "Print the health as JSON.")], prefixesFlagErrors: true, run: health),
       Command(
@@ -46,7 +47,8 @@ enum OperatorCommands {
       Command(
         words: ["operator", "quorum"], synopsis: "Explain why there is a leader, or why there is none",
         usage: "[options]",
-        help: "Asks one server what it knows about the quorum. Works without a leader.\nNot part of the original command.",
+        help:
+          "Asks one server what it knows about the quorum. Works without a leader.\nNot part of the original command.",
         options: [.init("json", help: "Print the report as JSON.")], run: quorum),
       Command(
         words: ["operator", "api"], synopsis: "Query the HTTP API of an agent", usage: "[options] <path>",
@@ -123,16 +125,23 @@ enum OperatorCommands {
   // MARK: Autopilot
 
   /// Option, JSON field and how its text becomes JSON.
-  private static let autopilotOptions: [(option: String, field: String, kind: Flags.Kind, value: String, help: String)] = [
-    ("cleanup-dead-servers", "CleanupDeadServers", .string, "true|false", "Remove dead servers automatically."),
-    ("last-contact-threshold", "LastContactThreshold", .duration, "<duration>", "Time without the leader until unhealthy."),
-    ("max-trailing-logs", "MaxTrailingLogs", .integer, "<n>", "Log entries a server may be behind."),
-    ("min-quorum", "MinQuorum", .integer, "<n>", "Never remove servers below this number."),
-    ("server-stabilization-time", "ServerStabilizationTime", .duration, "<duration>", "Healthy this long before voting."),
-    ("enable-redundancy-zones", "EnableRedundancyZones", .string, "true|false", "Enterprise only; stored."),
-    ("disable-upgrade-migration", "DisableUpgradeMigration", .string, "true|false", "Enterprise only; stored."),
-    ("enable-custom-upgrades", "EnableCustomUpgrades", .string, "true|false", "Enterprise only; stored."),
-  ]
+  private static let autopilotOptions:
+    [(option: String, field: String, kind: Flags.Kind, value: String, help: String)] = [
+      ("cleanup-dead-servers", "CleanupDeadServers", .string, "true|false", "Remove dead servers automatically."),
+      (
+        "last-contact-threshold", "LastContactThreshold", .duration, "<duration>",
+        "Time without the leader until unhealthy."
+      ),
+      ("max-trailing-logs", "MaxTrailingLogs", .integer, "<n>", "Log entries a server may be behind."),
+      ("min-quorum", "MinQuorum", .integer, "<n>", "Never remove servers below this number."),
+      (
+        "server-stabilization-time", "ServerStabilizationTime", .duration, "<duration>",
+        "Healthy this long before voting."
+      ),
+      ("enable-redundancy-zones", "EnableRedundancyZones", .string, "true|false", "Enterprise only; stored."),
+      ("disable-upgrade-migration", "DisableUpgradeMigration", .string, "true|false", "Enterprise only; stored."),
+      ("enable-custom-upgrades", "EnableCustomUpgrades", .string, "true|false", "Enterprise only; stored."),
+    ]
 
   private static func getAutopilot(_ call: inout Invocation) -> Int32 {
     guard let client = call.client() else { return 1 }
@@ -198,7 +207,12 @@ enum OperatorCommands {
           text: "Unexpected response code: \(response.status) (\(String(decoding: response.body, as: UTF8.self)))")
       }
       let health = try client.json(response)
-      if call.flags.bool("json") { call.printJSON(health) } else { printHealth(health, call) }
+      if call.wantsData {
+        let code = call.printData(health)
+        if code != 0 { return code }
+      } else {
+        printHealth(health, call)
+      }
       return health.flag("Healthy") ? 0 : 1
     } catch {
       return call.fail("Error querying Autopilot health: \(error.text)")
@@ -225,9 +239,8 @@ enum OperatorCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let answer = try client.get("/v1/operator/scheduler/configuration")
-      if call.flags.bool("json") {
-        call.printJSON(answer)
-        return 0
+      if call.wantsData {
+        return call.printData(answer)
       }
       let settings = answer["SchedulerConfig"] ?? nil
       let preemption = settings["PreemptionConfig"] ?? nil
@@ -253,11 +266,8 @@ enum OperatorCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let report = try client.get("/v1/operator/quorum")
-      if call.flags.bool("json") {
-        call.printJSON(report)
-      } else {
-        call.console.print(QuorumReport.text(report))
-      }
+      if call.wantsData { return call.printData(report) }
+      call.console.print(QuorumReport.text(report))
       return 0
     } catch {
       return call.fail("Error querying the quorum report: \(error.text)")

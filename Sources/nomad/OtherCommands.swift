@@ -72,9 +72,8 @@ enum OtherCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let answer = try client.get("/v1/agent/self")
-      if call.flags.bool("json") {
-        call.printJSON(answer)
-        return 0
+      if call.wantsData {
+        return call.printData(answer)
       }
       for section in answer.members("stats") {
         call.console.print(section.name)
@@ -133,6 +132,7 @@ enum OtherCommands {
     }
     if call.flags.bool("json") { query.append(("log_json", "true")) }
     let console = call.console
+    exitQuietlyOnInterrupt()
     do throws(ClientError) {
       _ = try client.send("GET", "/v1/agent/monitor", query, sink: { console.print(bytes: $0) })
       return 0
@@ -220,12 +220,9 @@ enum OtherCommands {
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
       let answer = try client.get("/v1/namespaces")
-      if call.flags.bool("json") {
-        call.printJSON(answer)
-      } else {
-        call.console.print(
-          table([["Name", "Description"]] + (answer.array ?? []).map { [$0.text("Name"), $0.text("Description")] }))
-      }
+      if call.wantsData { return call.printData(answer) }
+      call.console.print(
+        table([["Name", "Description"]] + (answer.array ?? []).map { [$0.text("Name"), $0.text("Description")] }))
       return 0
     } catch {
       return call.fail("Error retrieving namespaces: \(error.text)")

@@ -1,7 +1,7 @@
 import HTTP
 
-/// Shows the quorum report. Its fields may grow, so the layout follows the value: sentences first, then scalars, then
-/// one table for each list of objects.
+/// Shows the quorum report. Its fields may grow, so the layout follows the value: the sentences first, then scalars,
+/// then one table for each list of objects.
 enum QuorumReport {
   static func text(_ report: JSONValue) -> String {
     guard let members = report.object?.members else { return report.text() }
@@ -10,11 +10,14 @@ enum QuorumReport {
     var sections: [String] = []
     for member in members {
       switch member.value {
-      case .string(let text) where ["Summary", "Explanation"].contains(member.name): sentences.append(text)
+      case .string(let text) where ["Summary", "Remedy"].contains(member.name):
+        if !text.isEmpty { sentences.append(text) }
       case .array(let rows) where rows.contains { $0.object != nil }:
         sections.append(title(member.name) + "\n" + table(rows))
       case .array(let rows):
-        if !rows.isEmpty { sections.append(title(member.name) + "\n" + rows.map { "  " + scalar($0) }.joined(separator: "\n")) }
+        if !rows.isEmpty {
+          sections.append(title(member.name) + "\n" + rows.map { "  " + scalar($0) }.joined(separator: "\n"))
+        }
       case .object(let object):
         sections.append(
           title(member.name) + "\n" + keyValues(object.members.map { (key: title($0.name), value: scalar($0.value)) }))

@@ -35,8 +35,9 @@ enum ServerCommands {
     }
     let members = answer.rows("Members").sorted { sortKey($0).lexicographicallyPrecedes(sortKey($1)) }
     let (leaders, failures) = leaders(members, client)
-    if call.flags.bool("json") {
-      call.printJSON(.array(members.map { withLeaderTag($0, leaders) }))
+    if call.wantsData {
+      let code = call.printData(.array(members.map { withLeaderTag($0, leaders) }))
+      if code != 0 { return code }
     } else if call.flags.bool("verbose") {
       call.console.print(verboseTable(members, leaders))
     } else if call.flags.bool("detailed") {
@@ -103,7 +104,8 @@ enum ServerCommands {
 
   private static func verboseTable(_ members: [JSONValue], _ leaders: Set<String>) -> String {
     let header = [
-      "Name", "Address", "Port", "Status", "Leader", "Protocol", "Raft Version", "Build", "Datacenter", "Region", "Tags",
+      "Name", "Address", "Port", "Status", "Leader", "Protocol", "Raft Version", "Build", "Datacenter", "Region",
+      "Tags",
     ]
     return table(
       [header]

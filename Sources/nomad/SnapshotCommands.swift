@@ -150,9 +150,8 @@ enum SnapshotCommands {
     guard call.arguments.isEmpty else { return call.misuse("This command takes no arguments") }
     guard let client = call.client() else { return 1 }
     do throws(ClientError) {
-      if call.flags.bool("json") {
-        call.printJSON(try client.get("/v1/metrics"))
-        return 0
+      if call.wantsData {
+        return call.printData(try client.get("/v1/metrics"))
       }
       var query: [Parameter] = []
       if call.flags.bool("pretty") { query.append(("pretty", "true")) }

@@ -30,7 +30,8 @@ func exchangeOverTCP(
   guard request.address.scheme == "http" else {
     throw TransportError(
       text: request.address.scheme == "https"
-        ? "this command does not speak TLS" : "unsupported protocol scheme \"\(request.address.scheme)\"")
+        ? "https: this build of the command does not speak TLS"
+        : "unsupported protocol scheme \"\(request.address.scheme)\"")
   }
   let descriptor = try connect(request.address)
   defer { close(descriptor) }
@@ -106,7 +107,8 @@ private func connect(_ info: addrinfo) throws(TransportError) -> Int32 {
   _ = fcntl(descriptor, F_SETFL, flags)
   guard code == 0 else {
     close(descriptor)
-    throw TransportError(text: "dial tcp \(name): " + (code == ETIMEDOUT ? "i/o timeout" : "connect: \(systemMessage(code))"))
+    throw TransportError(
+      text: "dial tcp \(name): " + (code == ETIMEDOUT ? "i/o timeout" : "connect: \(systemMessage(code))"))
   }
   return descriptor
 }

@@ -16,7 +16,9 @@ func writeBytes(_ bytes: [UInt8], to stream: StandardStream) {
 private func writeAll(_ bytes: [UInt8], descriptor: Int32) -> Bool {
   var offset = 0
   while offset < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset) }
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe write(descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset)
+    }
     if count < 0 {
       if errno == EINTR { continue }
       return false
@@ -131,6 +133,11 @@ func unixSeconds(_ text: String) -> Int? {
   return days * 86_400 + hour * 3600 + minute * 60 + second
 }
 
+/// An endless stream is ended by the user, which is no failure.
+func exitQuietlyOnInterrupt() {
+  for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(0) } }
+}
+
 /// Replaces this program by another one beside it; returns only when there is none.
 func replaceProcess(byNeighbour name: String, arguments: [String]) {
   var buffer = [CChar](repeating: 0, count: 4096)
@@ -142,5 +149,5 @@ func replaceProcess(byNeighbour name: String, arguments: [String]) {
   var words = unsafe ([name] + arguments).map { unsafe strdup($0) }
   unsafe words.append(nil)
   _ = unsafe execv(String(path), words)
-  for unsafe word in unsafe words { unsafe free(word) }
+  unsafe words.forEach { unsafe free($0) }
 }

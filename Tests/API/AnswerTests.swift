@@ -31,7 +31,8 @@ import Wire
     reply.pack("127.0.1.1:4647")
     let response = try answer("GET /v1/status/leader", .reply(reply))
     #expect(response.text == #""127.0.1.1:4647""#)
-    #expect(response.headers == [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Vary", "Accept-Encoding")])
+    #expect(
+      response.headers == [HTTPHeader("Content-Type", "application/json"), HTTPHeader("Vary", "Accept-Encoding")])
     #expect(try answer("GET /v1/status/peers", .reply([0xC0])).text == "[]")
     #expect(try answer("GET /v1/status/peers", .reply([0x91, 0xA1, 0x61])).text == #"["a"]"#)
   }
@@ -40,9 +41,12 @@ import Wire
     // rpc.md section 8.4, recorded.
     let reply = bytes(
       """
-      8ab2436c65616e75704465616453657276657273c3ab437265617465496e64657800b744697361626c65557067726164654d6967726174696f6ec2
-      b4456e61626c65437573746f6d5570677261646573c2b5456e61626c65526564756e64616e63795a6f6e6573c2b44c617374436f6e746163745468
-      726573686f6c64d20bebc200af4d6178547261696c696e674c6f6773ccfaa94d696e51756f72756d00ab4d6f64696679496e64657800b753657276
+      8ab2436c65616e75704465616453657276657273c3ab437265617465496e64657800b744697361626c65557067726164654d
+      6967726174696f6ec2
+      b4456e61626c65437573746f6d5570677261646573c2b5456e61626c65526564756e64616e63795a6f6e6573c2b44c617374
+      436f6e746163745468
+      726573686f6c64d20bebc200af4d6178547261696c696e674c6f6773ccfaa94d696e51756f72756d00ab4d6f64696679496e
+      64657800b753657276
       657253746162696c697a6174696f6e54696d65d300000002540be400
       """)
     let text = try answer("GET /v1/operator/autopilot/configuration", .reply(reply)).text
@@ -242,7 +246,8 @@ import Wire
   }
 
   @Test(arguments: [
-    ("0s", Int64(0)), ("200ms", 200_000_000), ("10s", 10_000_000_000), ("1m0s", 60_000_000_000), ("1h2m3.5s", 3_723_500_000_000),
+    ("0s", Int64(0)), ("200ms", 200_000_000), ("10s", 10_000_000_000), ("1m0s", 60_000_000_000),
+    ("1h2m3.5s", 3_723_500_000_000),
     ("193.609µs", 193_609), ("-1ns", -1), ("45.1ms", 45_100_000), ("2562047h47m16.854775807s", .max),
   ])
   func durationsAreGos(text: String, nanoseconds: Int64) {
@@ -275,5 +280,33 @@ import Wire
     #expect(value["config"]?["AdvertiseAddrs"]?["RPC"] == "127.0.1.1:4647")
     #expect(value["config"]?["Server"]?["ServerJoin"]?["RetryJoin"] == ["127.0.1.2"])
     #expect(value["config"]?["Telemetry"]?.object?.members.count == 26)
+  }
+}
+
+@Suite struct StreamFrameTests {
+  @Test func logLinesAreFramed() {
+    let plain = APIMonitor(level: .info, isJSON: false, isPlain: true, nodeID: "", serverID: "")
+    var framed = plain
+    framed.isPlain = false
+    let line = Array("2026-11-22T12:26:38.311Z [INFO]  a: b\n".utf8)
+    #expect(APIMachine.frame(of: line, for: plain) == line)
+    #expect(
+      String(decoding: APIMachine.frame(of: Array("hello\n".utf8), for: framed), as: UTF8.self)
+        == #"{"Data":"aGVsbG8K","FileEvent":"log"}"#)
+    #expect(APIMachine.heartbeat(for: framed) == Array("{}".utf8))
+  }
+
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+    ("foobar", "Zm9vYmFy"),
+  ])
+  func base64IsThatOfTheRFC(text: String, encoded: String) throws {
+    #expect(Base64.encode(Array(text.utf8).borrowedBytes) == encoded)
+    #expect(try Base64.decode(encoded) == Array(text.utf8))
+  }
+
+  @Test(arguments: [("*", 0), ("Zg=", 3), ("Zg", 0), ("Zm9vY", 4), ("Zg==x", 4), ("Z===", 1), ("Zm9v*", 4)])
+  func badBase64NamesItsPlace(text: String, offset: Int) {
+    #expect(throws: Base64Error(offset: offset)) { try Base64.decode(text) }
   }
 }

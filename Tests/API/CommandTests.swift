@@ -90,26 +90,36 @@ struct CommandBench {
     var bench = CommandBench(Self.leaders)
     bench.answers["GET /v1/status/leader?region=west"] = (500, "No path to region")
     #expect(bench.run("server members") == 1)
-    #expect(bench.output == Self.memberTable.replacing("w1.west    127.0.2.1  4648  alive   true ", with: "w1.west    127.0.2.1  4648  alive   false") + "\n")
+    #expect(
+      bench.output == Self.memberTable.replacing(
+        "w1.west    127.0.2.1  4648  alive   true ", with: "w1.west    127.0.2.1  4648  alive   false") + "\n")
     #expect(
       bench.errors
-        == "Error determining leaders: 1 error occurred:\n\t* Region \"west\": Unexpected response code: 500 (No path to region)\n\n\n")
+        == "Error determining leaders: 1 error occurred:\n\t* Region \"west\": Unexpected response code: "
+        + "500 (No path to region)\n\n\n"
+    )
   }
 
   @Test(arguments: [
     (
       "server members", 1,
-      "Error querying servers: Get \"http://127.0.0.1:4646/v1/agent/members\": dial tcp 127.0.0.1:4646: connect: connection refused\n"
+      "Error querying servers: Get \"http://127.0.0.1:4646/v1/agent/members\": dial tcp "
+        + "127.0.0.1:4646: connect: connection refused\n"
     ),
     ("server members x", 1, "This command takes no arguments\nFor additional help try 'nomad server members -help'\n"),
-    ("node status a b", 1, "This command takes either one or no arguments\nFor additional help try 'nomad node-status -help'\n"),
+    (
+      "node status a b", 1,
+      "This command takes either one or no arguments\nFor additional help try 'nomad node-status -help'\n"
+    ),
     (
       "server members -address 127.0.0.1:4646", 1,
-      "Error initializing client: invalid address '127.0.0.1:4646': parse \"127.0.0.1:4646\": first path segment in URL cannot contain colon\n"
+      "Error initializing client: invalid address '127.0.0.1:4646': parse \"127.0.0.1:4646\": first "
+        + "path segment in URL cannot contain colon\n"
     ),
     (
       "server force-leave nope", 1,
-      "Error force-leaving server nope: Put \"http://127.0.0.1:4646/v1/agent/force-leave?node=nope\": dial tcp 127.0.0.1:4646: connect: connection refused\n"
+      "Error force-leaving server nope: Put \"http://127.0.0.1:4646/v1/agent/force-leave?node=nope\": "
+        + "dial tcp 127.0.0.1:4646: connect: connection refused\n"
     ),
     ("node status a", 1, "Identifier must contain at least two characters.\n"),
     (
@@ -123,9 +133,13 @@ struct CommandBench {
     ("operator raft remove-peer", 1, "Error removing peer: an address or id is required for the peer to remove\n"),
     (
       "operator keyring", 1,
-      "No actionable argument was passed\nEither the '-install', '-use', '-remove' or '-list' flag must be set\nFor additional help try 'nomad operator keyring -help'\n"
+      "No actionable argument was passed\nEither the '-install', '-use', '-remove' or '-list' flag "
+        + "must be set\nFor additional help try 'nomad operator keyring -help'\n"
     ),
-    ("server members -client-cert x", 1, "Error initializing client: Both client cert and client key must be provided\n"),
+    (
+      "server members -client-cert x", 1,
+      "Error initializing client: Both client cert and client key must be provided\n"
+    ),
     ("job run x", 1, "This build manages clusters only; \"nomad job\" is not part of it.\n"),
   ])
   func complainsInTheRealWords(line: String, code: Int32, errors: String) {
@@ -138,16 +152,24 @@ struct CommandBench {
   @Test func exitCodesAndHelpFollowTheRealCommand() {
     var bench = CommandBench()
     #expect(bench.run("") == 127)
-    #expect(bench.output.hasPrefix("Usage: nomad [-version] [-help] [-autocomplete-(un)install] <command> [args]\n\nCommon commands:\n    agent "))
+    #expect(
+      bench.output.hasPrefix(
+        "Usage: nomad [-version] [-help] [-autocomplete-(un)install] <command> [args]\n\nCommon commands:\n    agent "))
     #expect(bench.run("help") == 127)
     #expect(bench.run("-h") == 0)
     #expect(bench.run("server") == 1)
-    #expect(bench.output.contains("    force-leave    Force a server into the 'left' state\n    join           Join server nodes together\n"))
+    #expect(
+      bench.output.contains(
+        "    force-leave    Force a server into the 'left' state\n    join           Join server nodes together\n"))
     #expect(bench.run("operator raft") == 1)
     #expect(bench.run("server members -h") == 0)
     #expect(bench.output.hasPrefix("Usage: nomad server members [options]\n"))
     #expect(bench.run("-region=x server members") == 1)
-    #expect(bench.output.hasPrefix("Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after the subcommand.\n\nUsage: nomad server members"))
+    #expect(
+      bench.output.hasPrefix(
+        "Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them "
+          + "after the subcommand.\n\nUsage: nomad server members"
+      ))
     #expect(bench.run("server members -bogus") == 1)
     #expect(bench.errors == "flag provided but not defined: -bogus\n")
     #expect(bench.run("operator raft list-peers --bogus=1") == 1)
@@ -167,7 +189,8 @@ struct CommandBench {
       "docker":{"Detected":false,"Healthy":false}},
     "NodeResources":{"Cpu":{"CpuShares":5192},"Memory":{"MemoryMB":24576},"Disk":{"DiskMB":79872}},
     "ReservedResources":{"Cpu":{"CpuShares":0},"Memory":{"MemoryMB":0},"Disk":{"DiskMB":0}},
-    "Events":[{"Message":"Node marked as eligible for scheduling","Subsystem":"Cluster","Timestamp":"2026-11-22T12:25:58Z"},
+    "Events":[{"Message":"Node marked as eligible for scheduling","Subsystem":"Cluster",
+    "Timestamp":"2026-11-22T12:25:58Z"},
       {"Message":"Node drain complete","Subsystem":"Drain","Timestamp":"2026-11-22T12:28:50.5Z"}]}
     """#
   static let stats = #"""
@@ -289,7 +312,8 @@ struct CommandBench {
       ])
     bench.input = ["n"]
     #expect(bench.run("node drain -enable f717f0") == 0)
-    #expect(bench.output == "Are you sure you want to enable drain mode for node \"\(id)\"? [y/N] Canceling drain toggle\n")
+    #expect(
+      bench.output == "Are you sure you want to enable drain mode for node \"\(id)\"? [y/N] Canceling drain toggle\n")
     #expect(bench.sent.count == 1)
   }
 
@@ -312,8 +336,10 @@ struct CommandBench {
     var bench = CommandBench([
       "GET /v1/operator/raft/configuration?stale=": #"""
       {"Index":0,"Servers":[
-      {"Address":"127.0.3.3:4647","ID":"6f7be246-f625-9e37-4abd-55bdfb6a60d2","Leader":true,"Node":"p3.r3","RaftProtocol":"3","Voter":true},
-      {"Address":"127.0.3.2:4647","ID":"3425d2c2-68f3-7803-f96c-5651bd17d0ea","Leader":false,"Node":"p2.r3","RaftProtocol":"3","Voter":false}]}
+      {"Address":"127.0.3.3:4647","ID":"6f7be246-f625-9e37-4abd-55bdfb6a60d2","Leader":true,"Node":"p3.r3",
+      "RaftProtocol":"3","Voter":true},
+      {"Address":"127.0.3.2:4647","ID":"3425d2c2-68f3-7803-f96c-5651bd17d0ea","Leader":false,"Node":"p2.r3",
+      "RaftProtocol":"3","Voter":false}]}
       """#
     ])
     #expect(bench.run("operator raft list-peers -stale") == 0)
@@ -348,9 +374,10 @@ struct CommandBench {
 
   @Test func showsAgentInfoAndQuorum() {
     var bench = CommandBench([
-      "GET /v1/agent/self": #"{"config":{},"stats":{"raft":{"term":"2","state":"Leader","num_peers":"2"},"nomad":{"server":"true"}}}"#,
+      "GET /v1/agent/self":
+        #"{"config":{},"stats":{"raft":{"term":"2","state":"Leader","num_peers":"2"},"nomad":{"server":"true"}}}"#,
       "GET /v1/operator/quorum": #"""
-      {"Summary":"No leader: 1 of 3 voters can be reached.","HasLeader":false,
+      {"Summary":"No leader: 1 of 3 voters can be reached.","Remedy":"Start s2.","HasLeader":false,
       "Servers":[{"Name":"s1","LastContact":"1s"},{"Name":"s2","Note":"down"}]}
       """#,
     ])
@@ -363,6 +390,8 @@ struct CommandBench {
     #expect(
       bench.output == """
         No leader: 1 of 3 voters can be reached.
+
+        Start s2.
 
         Has Leader = false
 
@@ -382,7 +411,9 @@ struct CommandBench {
     #expect(bench.output == "No running jobs\n")
     #expect(bench.run("status nope") == 1)
     #expect(bench.errors == "Unable to resolve ID: \"nope\"\n")
-    bench.answers["PUT /v1/search"] = (200, #"{"Matches":{"nodes":["f717f0f9-db57-a4ed-2588-74b061d1a2c5"],"jobs":null}}"#)
+    bench.answers["PUT /v1/search"] = (
+      200, #"{"Matches":{"nodes":["f717f0f9-db57-a4ed-2588-74b061d1a2c5"],"jobs":null}}"#
+    )
     #expect(bench.run("status f717") == 0)
     #expect(bench.output.hasPrefix("ID              = f717f0f9"))
   }

@@ -70,7 +70,8 @@ extension HTTPResponse {
   }
 
   @Test func readsCarryTheQueryOptions() throws {
-    let line = "GET /v1/nodes?region=west&index=7&wait=1500ms&stale&prefix=ab&namespace=x&per_page=3&next_token=t&resources=true"
+    let line =
+      "GET /v1/nodes?region=west&index=7&wait=1500ms&stale&prefix=ab&namespace=x&per_page=3&next_token=t&resources=true"
     guard
       case .call(.rpc(let rpc), _) = server.handle(
         try request(line, headers: [HTTPHeader("X-Nomad-Token", "secret")]))
@@ -97,7 +98,8 @@ extension HTTPResponse {
         == #"{"AuthToken":"b","Eligibility":"ineligible","Forwarded":false,"# + tail
         + #""NodeEvent":null,"NodeID":"abc","Region":"global","UpdatedAt":0}"#)
     #expect(
-      try body(#"PUT /v1/node/abc/drain {"NodeID":"x","DrainSpec":{"Deadline":-1,"IgnoreSystemJobs":true},"Meta":{"m":"n"}}"#)
+      try body(
+        #"PUT /v1/node/abc/drain {"NodeID":"x","DrainSpec":{"Deadline":-1,"IgnoreSystemJobs":true},"Meta":{"m":"n"}}"#)
         == #"{"AuthToken":"b","DrainStrategy":{"Deadline":-1,"ForceDeadline":"0001-01-01T00:00:00Z","#
         + #""IgnoreSystemJobs":true,"StartedAt":"0001-01-01T00:00:00Z"},"Forwarded":false,"MarkEligible":false,"#
         + #""Meta":{"m":"n"},"# + tail + #""NodeEvent":null,"NodeID":"x","Region":"global","UpdatedAt":0}"#)
@@ -105,7 +107,11 @@ extension HTTPResponse {
     #expect(try body(#"POST /v1/node/abc/drain {"DrainSpec":{"Duration":"-100000000"}}"#).contains(#""Deadline":0,"#))
     #expect(try body("PUT /v1/node/abc/drain {}").contains(#""DrainStrategy":null"#))
     #expect(
-      try body(#"PUT /v1/operator/autopilot/configuration?cas=9 {"LastContactThreshold":"200ms","ServerStabilizationTime":null,"MaxTrailingLogs":250,"CleanupDeadServers":true}"#)
+      try body(
+        #"PUT /v1/operator/autopilot/configuration?cas=9 "#
+          + #"{"LastContactThreshold":"200ms","ServerStabilizationTime":null,"#
+          + #""MaxTrailingLogs":250,"CleanupDeadServers":true}"#
+      )
         == #"{"AuthToken":"b","CAS":true,"Config":{"CleanupDeadServers":true,"CreateIndex":0,"#
         + #""DisableUpgradeMigration":false,"EnableCustomUpgrades":false,"EnableRedundancyZones":false,"#
         + #""LastContactThreshold":200000000,"MaxTrailingLogs":250,"MinQuorum":0,"ModifyIndex":9,"#
@@ -159,6 +165,8 @@ extension HTTPResponse {
       #"PUT /v1/node/a/drain {"DrainSpec":{"Deadline":"1h"}}"#, 400,
       "json: cannot unmarshal string into Go struct field DrainSpec.DrainSpec.Deadline of type time.Duration"
     ),
+    ("GET /v1/node/", 500, "missing node ID"),
+    ("GET /v1/nodes?filter=Name", 400, "filter expressions are not supported by this server"),
     ("GET /v1/client/stats", 400, "No local Node and node_id not provided"),
     // section 8
     (
@@ -177,9 +185,13 @@ extension HTTPResponse {
     ),
     (
       #"PUT /v1/operator/autopilot/configuration {"LastContactThreshold":5}"#, 400,
-      "Error parsing autopilot config: json: cannot unmarshal number into Go struct field .LastContactThreshold of type string"
+      "Error parsing autopilot config: json: cannot unmarshal number into Go struct field "
+        + ".LastContactThreshold of type string"
     ),
-    (#"PUT /v1/operator/scheduler/configuration {"SchedulerAlgorithm":"nope"}"#, 400, "invalid scheduler algorithm: nope"),
+    (
+      #"PUT /v1/operator/scheduler/configuration {"SchedulerAlgorithm":"nope"}"#, 400,
+      "invalid scheduler algorithm: nope"
+    ),
     ("PUT /v1/operator/raft/transfer-leadership", 400, "must specify id or address"),
     ("PUT /v1/operator/raft/transfer-leadership?id=a&address=b", 400, "must specify either id or address"),
     ("PUT /v1/operator/raft/transfer-leadership?id=", 400, "id must be non-empty"),
@@ -191,7 +203,8 @@ extension HTTPResponse {
       "GET /v1/event/stream?topic=a:b:c", 400,
       "Invalid topic query: error parsing topics: Invalid key value pair for topic, topic: a:b:c"
     ),
-    ("GET /v1/metrics?format=prometheus", 415, "Prometheus is not enabled"), ("POST /v1/metrics", 405, "Invalid method"),
+    ("GET /v1/metrics?format=prometheus", 415, "Prometheus is not enabled"),
+    ("POST /v1/metrics", 405, "Invalid method"),
     ("GET /v1/job/x", 404, "job not found"), ("PUT /v1/jobs {}", 400, "Job must be specified"),
     (#"PUT /v1/jobs {"Job":{}}"#, 501, "job scheduling is not supported by this server"),
     ("GET /v1/allocation/x", 500, "alloc lookup failed: index error: UUID must be 36 characters"),
@@ -217,7 +230,8 @@ extension HTTPResponse {
   }
 
   @Test(arguments: [
-    ("PUT /v1/agent/join?address=a", 501), ("PUT /v1/agent/force-leave?node=a", 501), ("GET /v1/agent/keyring/list", 501),
+    ("PUT /v1/agent/join?address=a", 501), ("PUT /v1/agent/force-leave?node=a", 501),
+    ("GET /v1/agent/keyring/list", 501),
   ])
   func clientsRefuseWhatOnlyServersDo(line: String, status: Int) throws {
     guard case .respond(let response) = client.handle(try request(line)) else { return #expect(Bool(false)) }
@@ -246,14 +260,18 @@ extension HTTPResponse {
     guard case .rpc(let rpc)? = try call(client, "GET /v1/agent/members") else { return #expect(Bool(false)) }
     #expect(rpc.method == "Status.Members")
     #expect(try call(server, "POST /v1/agent/join?address=a&address=b") == .join(["a", "b"]))
-    #expect(try call(server, "PUT /v1/agent/force-leave?node=s2.global&prune=1") == .forceLeave(node: "s2.global", prune: true))
+    #expect(
+      try call(server, "PUT /v1/agent/force-leave?node=s2.global&prune=1")
+        == .forceLeave(node: "s2.global", prune: true))
     #expect(try call(client, "GET /v1/agent/servers") == .servers)
     #expect(try call(client, "PUT /v1/agent/servers?address=a") == .setServers(["a"]))
     #expect(try call(server, "GET /v1/agent/keyring/list") == .keyring(.list))
     #expect(try call(server, #"POST /v1/agent/keyring/use {"Key":"AAEC"}"#) == .keyring(.use([0, 1, 2])))
     #expect(try call(server, "GET /v1/operator/quorum") == .quorumReport)
     #expect(try call(server, "GET /v1/metrics?format=x") == .metrics(prometheus: false))
-    #expect(try call(server, "PUT /v1/operator/snapshot abc") == .snapshotRestore(Array("abc".utf8), region: "global", token: ""))
+    #expect(
+      try call(server, "PUT /v1/operator/snapshot abc")
+        == .snapshotRestore(Array("abc".utf8), region: "global", token: ""))
     #expect(
       try call(server, "GET /v1/agent/health?type=server&stale")
         == .health(APIHealthQuestion(server: true, client: false, region: "global", allowStale: true)))

@@ -91,7 +91,8 @@ struct HTTPBench {
   @Test func keepsAnswersInTheOrderOfPipelinedReads() {
     var bench = HTTPBench()
     let id = bench.accept()
-    bench.feed(id, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /c HTTP/1.1\r\nHost: h\r\n\r\n")
+    bench.feed(
+      id, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /c HTTP/1.1\r\nHost: h\r\n\r\n")
     let open = bench.requests()
     #expect(open.map(\.1.path) == ["/a", "/b", "/c"])
     bench.respond(open[2].0, HTTPResponse(status: 200, body: Array("3".utf8)))
@@ -106,8 +107,10 @@ struct HTTPBench {
   @Test func aWriteWaitsForTheReadsBeforeItAndHoldsBackWhatFollows() {
     var bench = HTTPBench()
     let id = bench.accept()
-    bench.feed(id, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
-      + "GET /c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\ngarbage")
+    bench.feed(
+      id,
+      "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+        + "GET /c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\ngarbage")
     let first = bench.requests()
     #expect(first.map(\.1.path) == ["/a"])
     bench.respond(first[0].0, HTTPResponse(status: 200))
@@ -157,7 +160,10 @@ struct HTTPBench {
     ("\u{16}\u{3}\u{1}\u{2}", "400 Bad Request", "400 Bad Request"),
     ("GET\r\n\r\n", "400 Bad Request", "400 Bad Request"),
     ("GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", "400 Bad Request", "400 Bad Request"),
-    ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request", "400 Bad Request"),
+    (
+      "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request",
+      "400 Bad Request"
+    ),
     ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: -5\r\n\r\n", "400 Bad Request", "400 Bad Request"),
     (
       "GET / HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header",
@@ -167,7 +173,10 @@ struct HTTPBench {
       "GET / HTTP/2.0\r\nHost: h\r\n\r\n", "505 HTTP Version Not Supported: unsupported protocol version",
       "505 HTTP Version Not Supported: unsupported protocol version"
     ),
-    ("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413 Request Entity Too Large", "http: request body too large"),
+    (
+      "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413 Request Entity Too Large",
+      "http: request body too large"
+    ),
     (
       "GET / HTTP/1.1\r\nHost: h\r\nX: " + String(repeating: "a", count: 1 << 20) + String(repeating: "b", count: 5000),
       "431 Request Header Fields Too Large", "431 Request Header Fields Too Large"
@@ -285,7 +294,8 @@ struct HTTPBench {
     let id = bench.accept()
     bench.feed(id, Self.get)
     let request = bench.requests()[0].0
-    bench.machine.beginStreaming(request, status: 200, headers: [HTTPHeader("A", "b\r\nc")], at: bench.now, effects: &bench.effects)
+    bench.machine.beginStreaming(
+      request, status: 200, headers: [HTTPHeader("A", "b\r\nc")], at: bench.now, effects: &bench.effects)
     #expect(bench.sent(id) == "HTTP/1.1 200 OK\r\nA: b  c\r\nTransfer-Encoding: chunked\r\n\r\n")
     bench.machine.stream(request, Array("{}\n".utf8), at: bench.now, effects: &bench.effects)
     #expect(bench.sent(id) == "3\r\n{}\n\r\n")

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct HTTPResponseParserTests {
   @Test func readsAnswersHowEverTheirBytesArrive() throws {
-    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Internal Server Error\r\nX-A: b\r\nContent-Length: 2\r\n\r\nno"
+    let text =
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Internal Server Error\r\nX-A: b\r\nContent-Length: 2\r\n\r\nno"
       + "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     for size in [1, 3, 1000] {
       var parser = HTTPResponseParser()

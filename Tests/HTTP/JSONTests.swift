@@ -8,7 +8,8 @@ import Testing
 
   @Test func readsEveryKindOfValue() throws {
     let value = try parse(
-      #" {"a":[1,-2,18446744073709551615,1.5,1e3],"b":{"c":null,"d":true,"e":false},"f":"\u00e4\ud83d\ude00\n\"/\/"} x"#)
+      #" {"a":[1,-2,18446744073709551615,1.5,1e3],"b":{"c":null,"d":true,"e":false},"f":"\u00e4\ud83d\ude00\n\"/\/"} x"#
+    )
     #expect(value["a"] == [1, -2, .unsigned(.max), 1.5, 1000.0])
     #expect(value["b"] == ["e": false, "d": true, "c": nil])
     #expect(value["f"] == "ä😀\n\"//")
@@ -20,9 +21,11 @@ import Testing
     ("{a}", "invalid character 'a' looking for beginning of object key string"),
     (#"{"a" 1}"#, "invalid character '1' after object key"),
     (#"{"a":1 2}"#, "invalid character '2' after object key:value pair"),
-    ("[1 2]", "invalid character '2' after array element"), ("trux", "invalid character 'x' in literal true (expecting 'e')"),
+    ("[1 2]", "invalid character '2' after array element"),
+    ("trux", "invalid character 'x' in literal true (expecting 'e')"),
     ("\"\n\"", #"invalid character '\n' in string literal"#), (#""\q""#, "invalid character 'q' in string escape code"),
-    ("-x", "invalid character 'x' in numeric literal"), ("1.x", "invalid character 'x' after decimal point in numeric literal"),
+    ("-x", "invalid character 'x' in numeric literal"),
+    ("1.x", "invalid character 'x' after decimal point in numeric literal"),
   ])
   func complainsAsGoDoes(text: String, message: String) {
     do throws(JSONError) {
