@@ -162,6 +162,7 @@ final class AgentShell: LoopDelegate {
   private func stop(named name: String, leaves: Bool) {
     effects.log.log(.info, "agent", "caught signal", ["signal": name])
     if isLeaving || !leaves || server == nil {
+      notify { notifier throws(ServiceNotifier.Failure) in try notifier.stopping(status: "stopping without leaving") }
       client?.stop(at: loop.now, effects: &effects)
       return end(status: leaves && !isLeaving ? 0 : 1)
     }

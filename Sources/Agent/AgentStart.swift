@@ -168,6 +168,7 @@ private struct AgentStart {
     if !resolved.bindSerf.host.isUnspecified { result.ownGossipAddresses = [resolved.bindSerf] }
     guard let settings = configuration.server else { return result }
     result.bootstrapExpect = settings.bootstrapExpect
+    result.bootstrapExpectPlace = configuration.loadedFiles.isEmpty ? "--bootstrap-expect" : "server.bootstrap_expect"
     result.isVoter = !settings.isNonVoter
     result.raftProtocol = settings.raftProtocol
     result.raftMultiplier = settings.raftMultiplier

@@ -107,7 +107,7 @@ public struct JoinLoop: Sendable {
 
   public mutating func joined(_ address: SocketAddress, failure: String?) {
     if let failure {
-      lastFailure = "\(address): \(failure)"
+      lastFailure = failure
     } else if !own.contains(address) {
       hasSucceeded = true
       reached.insert(address)

@@ -123,14 +123,24 @@ extension ServerMachine {
     return servers.isEmpty ? bootstrap.promisedServers.map(\.address) : servers.map(\.address)
   }
 
-  /// A starting server whose `bootstrap_expect` differs from what the cluster it joined agrees on ends with one sentence.
-  /// Servers that run already only report the conflict: a newcomer must not stop them.
+  /// How long a server that stands one against one waits for others that would tell who is the odd one.
+  static let expectationGrace = Interval.seconds(1)
+
+  /// A server that joined others and differs from them in `bootstrap_expect` ends with one sentence: at once when most of
+  /// them disagree with it, after a moment when it is one against one. Servers that were joined only report the conflict:
+  /// a newcomer must not stop them. Nothing ends once Raft has begun.
   mutating func checkExpectation() {
-    guard configuration.bootstrapExpect != 0, raft.isPristine else { return }
+    expectationDue = nil
+    guard configuration.bootstrapExpect != 0, hasJoinedOnce, raft.isPristine else { return }
     let others = directory.localAlive.filter { $0.gossipName != configuration.gossipName && $0.expect != 0 }
     let conflicting = others.filter { $0.expect != configuration.bootstrapExpect }
     let agreeing = others.count - conflicting.count + 1
-    guard let first = conflicting.first, conflicting.count >= agreeing else { return }
+    guard let first = conflicting.first, conflicting.count >= agreeing else { return expectationSince = nil }
+    let since = expectationSince ?? now.instant
+    expectationSince = since
+    guard conflicting.count > agreeing || now.instant >= since + Self.expectationGrace else {
+      return expectationDue = since + Self.expectationGrace
+    }
     events.append(
       .fatal(
         "\(configuration.bootstrapExpectPlace): bootstrap_expect is \(configuration.bootstrapExpect) here but "

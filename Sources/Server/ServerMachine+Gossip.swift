@@ -67,6 +67,7 @@ extension ServerMachine {
   /// Servers came or went: bootstrap, clients and the leader's duties look again.
   mutating func directoryChanged(_ effects: inout Effects) {
     updateBootstrapView(&effects)
+    checkExpectation()
     pushServerList(&effects)
     leadership.reconcileSoon(at: now.instant)
     runLeaderDuties(&effects)
@@ -136,13 +137,15 @@ extension ServerMachine {
   private mutating func handleJoinFinished(_ id: JoinID, _ outcomes: [JoinOutcome], _ effects: inout Effects) {
     let joined = outcomes.filter(\.isSuccess)
     if let command = joinCommands.removeValue(forKey: id) {
-      let failures = outcomes.filter { !$0.isSuccess }.map { "\($0.address): \(Self.failureText($0.result))" }
+      let failures = outcomes.filter { !$0.isSuccess }.map {
+        "Failed to join \($0.address.host): \(Self.failureText($0.result, of: $0.address))"
+      }
       events.append(.joinCommandFinished(command, joined: joined.count, failures: failures))
       for outcome in joined { joining.joined(outcome.address, failure: nil) }
     } else if ownJoin == id {
       ownJoin = nil
       for outcome in outcomes {
-        joining.joined(outcome.address, failure: outcome.isSuccess ? nil : Self.failureText(outcome.result))
+        joining.joined(outcome.address, failure: outcome.isSuccess ? nil : Self.failureText(outcome.result, of: outcome.address))
       }
       if !joined.isEmpty, !hasJoinedOnce {
         hasJoinedOnce = true
@@ -156,16 +159,17 @@ extension ServerMachine {
     updateBootstrapView(&effects)
   }
 
-  private static func failureText(_ result: JoinOutcome.Result) -> String {
+  /// As Go words it, which runbooks search for.
+  private static func failureText(_ result: JoinOutcome.Result, of address: SocketAddress) -> String {
     switch result {
     case .joined: "joined"
-    case .ownAddress: "this is the address of this server"
+    case .ownAddress: "\(address) is the address of this server"
     case .refused(let text): text
-    case .failed(.refused): "connection refused"
-    case .failed(.timedOut): "no answer in time"
-    case .failed(.unreachable): "no route to host"
-    case .failed(.reset), .failed(.finished): "connection closed by the peer"
-    case .failed(.local): "no connection could be made"
+    case .failed(.refused): "dial tcp \(address): connect: connection refused"
+    case .failed(.timedOut): "dial tcp \(address): i/o timeout"
+    case .failed(.unreachable): "dial tcp \(address): connect: no route to host"
+    case .failed(.reset), .failed(.finished): "read tcp \(address): connection closed by the peer"
+    case .failed(.local): "dial tcp \(address): connect: resource temporarily unavailable"
     }
   }
 }

@@ -38,6 +38,9 @@ public struct ServerMachine {
   public var events: [ServerEvent] = []
   var refusedMembers: Set<String> = []
   var hasJoinedOnce = false
+  /// Since when this server stands against at least as many others in `bootstrap_expect`, and when that is looked at again.
+  var expectationSince: Instant?
+  var expectationDue: Instant?
   /// The join of the join loop that is under way.
   var ownJoin: JoinID?
   var joinCommands: [JoinID: LocalCallID] = [:]
@@ -147,6 +150,7 @@ public struct ServerMachine {
     if rpc.deadline.map({ $0 <= instant }) ?? false { rpc.handleTimeout(at: instant, effects: &effects) }
     bootstrap.handleTimeout(at: instant, random: &effects.random)
     pollJoining(&effects)
+    if expectationDue.map({ $0 <= instant }) ?? false { checkExpectation() }
     expireRequests(&effects)
     runLeaderDuties(&effects)
     continueLeaving(&effects)
@@ -157,7 +161,7 @@ public struct ServerMachine {
   public var deadline: Instant? {
     var first = earliest(earliest(membership.deadline, raft.deadline), earliest(rpc.deadline, bootstrap.deadline))
     first = earliest(first, earliest(joining.deadline, requests.deadline))
-    first = earliest(first, leadership.deadline)
+    first = earliest(first, earliest(leadership.deadline, expectationDue))
     return earliest(first, leaving.deadline)
   }
 

@@ -13,7 +13,7 @@ enum Programs {
 
   /// A file of the source tree, by its path from the root.
   static func source(_ path: String, from here: String = #filePath) throws -> String {
-    let root = here.split(separator: "/").dropLast(4).map { "/\($0)" }.joined()
+    let root = here.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
     return try FileText.read("\(root)/\(path)")
   }
 
