@@ -3,9 +3,9 @@ import Wire
 
 /// All RPC connections of an agent (rpc.md): accepted and dialed, requests served and calls made. Does no IO.
 ///
-/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
-/// passed. After any of them, and after commands, the owner takes the events with `takeEvents` and reacts with commands
-/// (`respond`, `call`, ...), until none are left. Directives for the network are in `effects.outbox`.
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline`
+/// has passed. After any of them, and after commands, the owner takes the events with `takeEvents` and reacts with
+/// commands (`respond`, `call`, ...), until none are left. Directives for the network are in `effects.outbox`.
 ///
 /// Requests of one stream are handed out one after the other, so answers keep their order as peers demand; requests of
 /// different streams are independent.
@@ -277,8 +277,8 @@ public struct RPCMachine: Sendable {
   }
 }
 
-/// The first byte of every connection (rpc.md section 1.1); the first of every stream of a version 2 session is `plain` or
-/// `streaming`.
+/// The first byte of every connection (rpc.md section 1.1); the first of every stream of a version 2 session is `plain`
+/// or `streaming`.
 enum FirstByte: UInt8 {
   case plain = 1
   case raft = 2

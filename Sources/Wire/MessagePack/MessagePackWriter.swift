@@ -1,7 +1,8 @@
 import Base
 
 /// Appends values in the dialect of Go's codec as Nomad configures it (rpc.md section 3.2): strings and bytes as "raw"
-/// (never str8, bin or ext), signed integers in signed types, unsigned ones in unsigned types, each in the shortest form.
+/// (never str8, bin or ext), signed integers in signed types, unsigned ones in unsigned types, each in the shortest
+/// form.
 ///
 /// The extension is on `[UInt8]`, so that messages are encoded straight into an `Outbox` arena.
 extension [UInt8] {

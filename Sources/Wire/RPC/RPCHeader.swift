@@ -1,7 +1,7 @@
 import Base
 
-/// The first object of a request: `{Seq, ServiceMethod}` (rpc.md section 3.1). The method's text stays where it is in the
-/// caller's bytes; the header names it by range.
+/// The first object of a request: `{Seq, ServiceMethod}` (rpc.md section 3.1). The method's text stays where it is in
+/// the caller's bytes; the header names it by range.
 public struct RPCRequestHeader: Hashable, Sendable {
   public var sequence: UInt64 = 0
   /// Where the `Service.Method` text lies in the decoded bytes.
