@@ -93,7 +93,9 @@ extension IPAddress: CustomStringConvertible {
         result.append(UInt16(truncatingIfNeeded: v4 >> 16))
         result.append(UInt16(truncatingIfNeeded: v4))
       } else {
-        guard (1...4).contains(part.utf8.count), part.first != "+", let value = UInt16(part, radix: 16) else { return nil }
+        guard (1...4).contains(part.utf8.count), part.first != "+", let value = UInt16(part, radix: 16) else {
+          return nil
+        }
         result.append(value)
       }
     }

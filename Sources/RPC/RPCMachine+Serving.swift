@@ -120,7 +120,8 @@ extension RPCMachine {
     streams[stream].methodName = []
     streams[stream].phase = .request
     guard connections[slot].session.pendingCount <= configuration.maximumBufferedBytes else {
-      effects.log.log(.error, Self.logModule, "peer takes no answers, closing connection", ["peer": "\(connections[slot].peer)"])
+      effects.log.log(
+        .error, Self.logModule, "peer takes no answers, closing connection", ["peer": "\(connections[slot].peer)"])
       return close(slot, .ended, effects: &effects)
     }
     if streams[stream].finishesAfterAnswer { return finishStreamOrClose(stream, at: now, effects: &effects) }

@@ -143,7 +143,8 @@ public struct RPCMachine: Sendable {
   public mutating func endAll(at now: Instant, effects: inout Effects) {
     for slot in 0..<connections.capacity where connections.isUsed(slot) {
       if connections[slot].stage == .multiplexed {
-        withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 0, output: &output) }
+        withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 0, output: &output)
+        }
       }
       close(slot, .ended, effects: &effects)
     }
@@ -196,7 +197,8 @@ public struct RPCMachine: Sendable {
       forget(slot)
       return false
     case .tls:
-      effects.log.log(.error, Self.logModule, "TLS connection attempted, server not configured for TLS", ["from": "\(peer)"])
+      effects.log.log(
+        .error, Self.logModule, "TLS connection attempted, server not configured for TLS", ["from": "\(peer)"])
       close(slot, .ended, effects: &effects)
       return false
     case nil:

@@ -101,7 +101,9 @@ public enum StreamingHeader {
     try decodeText("Error", &reader)
   }
 
-  private static func decodeText(_ name: StaticString, _ reader: inout MessagePackReader) throws(WireError) -> Range<Int> {
+  private static func decodeText(_ name: StaticString, _ reader: inout MessagePackReader) throws(WireError) -> Range<
+    Int
+  > {
     var range = 0..<0
     for _ in 0..<(try reader.readMapHeader()) {
       let key = try reader.readRaw()
