@@ -25,8 +25,8 @@ public struct StreamHandle: Hashable, Sendable {
 
 /// What `RPCMachine` reports. Ranges are offsets into the arena of the batch the event is in.
 public enum RPCEvent: Hashable, Sendable {
-  /// A request to be answered with `respond`, `fail`, `failAndFinish` or `reject`, at any later time. `body` is one encoded
-  /// value.
+  /// A request to be answered with `respond`, `fail`, `failAndFinish` or `reject`, at any later time. `body` is one
+  /// encoded value.
   case request(RequestID, session: SessionID, method: RPCMethod, body: Range<Int>)
   /// The peer or its connection is gone; the request needs no answer (giving one is harmless).
   case requestAbandoned(RequestID)
@@ -100,8 +100,8 @@ public enum RPCFailure: Error, Hashable, Sendable {
   }
 }
 
-/// Events and the bytes they name. The owner keeps one batch and swaps it with the machine's, so steady traffic allocates
-/// nothing and the machine may be called while the batch is read.
+/// Events and the bytes they name. The owner keeps one batch and swaps it with the machine's, so steady traffic
+/// allocates nothing and the machine may be called while the batch is read.
 public struct RPCEventBatch: Sendable {
   public internal(set) var events: [RPCEvent] = []
   public internal(set) var arena: [UInt8] = []

@@ -92,7 +92,8 @@ extension RPCMachine {
     case .streaming where configuration.servesStreaming: streams[stream].phase = .streamHeader
     default:
       let peer = connections[slot].peer
-      effects.log.log(.error, Self.logModule, "invalid stream mode", ["byte": "\(bytes.byte(at: 0))", "from": "\(peer)"])
+      effects.log.log(
+        .error, Self.logModule, "invalid stream mode", ["byte": "\(bytes.byte(at: 0))", "from": "\(peer)"])
       withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 1, output: &output) }
       return close(slot, .ended, effects: &effects)
     }

@@ -119,8 +119,13 @@ extension RPCMachine {
     }
     streams[stream].methodName = []
     streams[stream].phase = .request
+    guard connections[slot].session.pendingCount <= configuration.maximumBufferedBytes else {
+      effects.log.log(
+        .error, Self.logModule, "peer takes no answers, closing connection", ["peer": "\(connections[slot].peer)"])
+      return close(slot, .ended, effects: &effects)
+    }
     if streams[stream].finishesAfterAnswer { return finishStreamOrClose(stream, at: now, effects: &effects) }
-    if id != 0 || connections[slot].stage == .multiplexed, connections[slot].session.pendingCount(of: id) > 0 {
+    if connections[slot].stage == .multiplexed, connections[slot].session.pendingCount(of: id) > 0 {
       streams[stream].phase = .answering
     } else {
       nextRequest(stream, at: now, effects: &effects)

@@ -3,8 +3,8 @@ import Wire
 
 /// Streaming RPCs (rpc.md section 9): the header exchange here, the bytes behind it are the owner's.
 extension RPCMachine {
-  /// Opens a streaming RPC on a session; answered by `.streamingAnswer` or, when the stream dies before, `.streamEnded`.
-  /// After an answer with an error text nothing follows. Nil when no stream can be had.
+  /// Opens a streaming RPC on a session; answered by `.streamingAnswer` or, when the stream dies before,
+  /// `.streamEnded`. After an answer with an error text nothing follows. Nil when no stream can be had.
   public mutating func openStream(
     named name: String, overSession session: SessionID, at now: Instant, effects: inout Effects
   ) -> StreamHandle? {
@@ -54,8 +54,8 @@ extension RPCMachine {
     flush(&effects)
   }
 
-  /// Bytes given to `sendStream` that wait for the peer's window. The owner stops producing when it grows and goes on at
-  /// `.streamDrained`.
+  /// Bytes given to `sendStream` that wait for the peer's window. The owner stops producing when it grows and goes on
+  /// at `.streamDrained`.
   public func streamBacklog(_ handle: StreamHandle) -> Int {
     guard let stream = streams.find(handle.slot) else { return 0 }
     return connections[Int(streams[stream].connection)].session.pendingCount(of: streams[stream].id)

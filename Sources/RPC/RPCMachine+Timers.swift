@@ -22,8 +22,8 @@ extension RPCMachine {
     timers.arm(.connection(Int32(slot)), at: due)
   }
 
-  /// The same for a call. A slot keeps its entry when its call ends: the next call in the slot mostly has a later deadline
-  /// and uses the same entry, so the heap stays as small as the number of simultaneous calls.
+  /// The same for a call. A slot keeps its entry when its call ends: the next call in the slot mostly has a later
+  /// deadline and uses the same entry, so the heap stays as small as the number of simultaneous calls.
   mutating func armCall(_ call: Int) {
     let due = calls[call].deadline
     while callTimers.count <= call { callTimers.append(.distantFuture) }

@@ -3,9 +3,9 @@ import Wire
 
 /// All RPC connections of an agent (rpc.md): accepted and dialed, requests served and calls made. Does no IO.
 ///
-/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
-/// passed. After any of them, and after commands, the owner takes the events with `takeEvents` and reacts with commands
-/// (`respond`, `call`, ...), until none are left. Directives for the network are in `effects.outbox`.
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline`
+/// has passed. After any of them, and after commands, the owner takes the events with `takeEvents` and reacts with
+/// commands (`respond`, `call`, ...), until none are left. Directives for the network are in `effects.outbox`.
 ///
 /// Requests of one stream are handed out one after the other, so answers keep their order as peers demand; requests of
 /// different streams are independent.
@@ -143,7 +143,8 @@ public struct RPCMachine: Sendable {
   public mutating func endAll(at now: Instant, effects: inout Effects) {
     for slot in 0..<connections.capacity where connections.isUsed(slot) {
       if connections[slot].stage == .multiplexed {
-        withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 0, output: &output) }
+        withControl(slot, effects: &effects) { output, connection in connection.session.goAway(code: 0, output: &output)
+        }
       }
       close(slot, .ended, effects: &effects)
     }
@@ -196,7 +197,8 @@ public struct RPCMachine: Sendable {
       forget(slot)
       return false
     case .tls:
-      effects.log.log(.error, Self.logModule, "TLS connection attempted, server not configured for TLS", ["from": "\(peer)"])
+      effects.log.log(
+        .error, Self.logModule, "TLS connection attempted, server not configured for TLS", ["from": "\(peer)"])
       close(slot, .ended, effects: &effects)
       return false
     case nil:
@@ -277,8 +279,8 @@ public struct RPCMachine: Sendable {
   }
 }
 
-/// The first byte of every connection (rpc.md section 1.1); the first of every stream of a version 2 session is `plain` or
-/// `streaming`.
+/// The first byte of every connection (rpc.md section 1.1); the first of every stream of a version 2 session is `plain`
+/// or `streaming`.
 enum FirstByte: UInt8 {
   case plain = 1
   case raft = 2

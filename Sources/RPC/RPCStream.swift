@@ -1,8 +1,8 @@
 import Base
 import Wire
 
-/// One stream of messages: a yamux stream, or a whole connection without multiplexing (then `id` is 0). Holds no memory of
-/// its own unless a message is incomplete or requests are queued behind a slow one.
+/// One stream of messages: a yamux stream, or a whole connection without multiplexing (then `id` is 0). Holds no memory
+/// of its own unless a message is incomplete or requests are queued behind a slow one.
 struct RPCStream: Sendable {
   enum Phase: UInt8, Sendable {
     /// Peer-opened; the mode byte decides. Next: request, streamHeader.

@@ -1,8 +1,9 @@
 import Base
 import Wire
 
-/// One end of a yamux session (rpc.md section 2): streams, their windows, pings and the end of the session. A value that
-/// does no IO: received bytes go in chunk by chunk and come out as events, frames to send are appended to `output`.
+/// One end of a yamux session (rpc.md section 2): streams, their windows, pings and the end of the session. A value
+/// that does no IO: received bytes go in chunk by chunk and come out as events, frames to send are appended to
+/// `output`.
 ///
 /// Calling order: `receive` until it returns nil for each chunk; `open`, `beginData`/`endData`, `finish`, `reset` and
 /// `consume` at any time; `handleTimeout` when `deadline` has passed. After a thrown failure the session is over: the
@@ -21,6 +22,8 @@ public struct YamuxSession: Sendable {
   private var streams: [YamuxStream] = []
   private var nextStream: UInt32
   private var unacknowledged = 0
+  /// Bytes of all streams that wait for the peer's windows.
+  public private(set) var pendingCount = 0
   private var peerRefusesStreams = false
 
   private var partialHeader = InlineArray<12, UInt8>(repeating: 0)
@@ -177,7 +180,9 @@ public struct YamuxSession: Sendable {
       streams[index].receiveWindow -= Int(header.length)
       if streams[index].isRemotelyFinished { discardsPayload = true }
     } else if header.length > 0 {
+      let before = streams[index].pendingCount
       let drained = streams[index].widenSendWindow(by: Int(header.length), output: &output)
+      pendingCount -= before - streams[index].pendingCount
       if drained, event == nil {
         let tag = streams[index].tag
         if !finishesAfterPayload { removeIfOver(at: index) }
@@ -210,20 +215,22 @@ public struct YamuxSession: Sendable {
     if let index = find(stream) { streams[index].tag = Int32(tag) }
   }
 
-  /// Reserves room for a frame header; the payload is to be appended next, then `endData` called with the returned place.
+  /// Reserves room for a frame header; the payload is to be appended next, then `endData` called with the returned
+  /// place.
   public func beginData(_ output: inout [UInt8]) -> Int {
     let start = output.count
     YamuxHeader(.data).encode(into: &output)
     return start
   }
 
-  /// Completes a data frame begun at `start`. What exceeds the peer's window is taken off `output` and kept until the peer
-  /// widens it; the `drained` event tells when all of it has been sent.
+  /// Completes a data frame begun at `start`. What exceeds the peer's window is taken off `output` and kept until the
+  /// peer widens it; the `drained` event tells when all of it has been sent.
   public mutating func endData(_ start: Int, of stream: UInt32, output: inout [UInt8]) {
     guard let index = find(stream), !streams[index].isLocallyFinished else { return output.removeSubrange(start...) }
     let body = start + YamuxHeader.byteCount
     let allowed = streams[index].pendingCount > 0 ? 0 : min(output.count - body, streams[index].sendWindow)
     if body + allowed < output.count {
+      pendingCount += output.count - body - allowed
       streams[index].pending.append(contentsOf: output[(body + allowed)...])
       output.removeSubrange((allowed == 0 ? start : body + allowed)...)
     }
@@ -239,8 +246,8 @@ public struct YamuxSession: Sendable {
     return streams[index].pendingCount
   }
 
-  /// Ends our direction, after everything still pending. The stream is gone once the peer has ended its own; true when it
-  /// is gone already.
+  /// Ends our direction, after everything still pending. The stream is gone once the peer has ended its own; true when
+  /// it is gone already.
   public mutating func finish(_ stream: UInt32, output: inout [UInt8]) -> Bool {
     guard let index = find(stream) else { return true }
     streams[index].finish(output: &output)
@@ -260,8 +267,8 @@ public struct YamuxSession: Sendable {
     remove(at: index)
   }
 
-  /// Tells the session that `count` received bytes of a stream were used up. Grants the peer more once half a window has
-  /// been used, as Go does.
+  /// Tells the session that `count` received bytes of a stream were used up. Grants the peer more once half a window
+  /// has been used, as Go does.
   public mutating func consume(_ count: Int, of stream: UInt32, output: inout [UInt8]) {
     guard let index = find(stream) else { return }
     streams[index].consumed += count
@@ -321,6 +328,7 @@ public struct YamuxSession: Sendable {
 
   private mutating func remove(at index: Int) {
     if !streams[index].isAcknowledged { unacknowledged -= 1 }
+    pendingCount -= streams[index].pendingCount
     streams.remove(at: index)
     if streams.isEmpty { streams = [] }
   }

@@ -17,7 +17,8 @@ import Testing
   @Test(arguments: [
     "", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1..2.3", " 1.2.3.4", "1.2.3.4 ", "+1.2.3.4", "-1.2.3.4",
     "1.2.3.a", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8",
-    "12345::", "g::", "+1::", "-1::", "::1.2.3", "1.2.3.4::", "::1.2.3.4:5", "fe80::1%", "fe80::1%eth0", "fe80::1%-1", "fe80::1%+1", "[::1]",
+    "12345::", "g::", "+1::", "-1::", "::1.2.3", "1.2.3.4::", "::1.2.3.4:5", "fe80::1%", "fe80::1%eth0", "fe80::1%-1",
+    "fe80::1%+1", "[::1]",
     "1:2:3:4:5:6:7:1.2.3.4", "%1", "::%4294967296", "1:", ":1", "1:2:3:4:5:6:7:", ":2:3:4:5:6:7:8",
   ])
   func `what is no address is refused`(text: String) {
@@ -29,7 +30,10 @@ import Testing
     #expect(SocketAddress("[::1]:4647")?.description == "[::1]:4647")
     #expect(SocketAddress("[fe80::1%3]:1")?.description == "[fe80::1%3]:1")
     #expect(SocketAddress("[::ffff:1.2.3.4]:1") == SocketAddress("1.2.3.4:1"))
-    for text in ["1.2.3.4", "::1:4647", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:", ":1", "[::1:5", "::1]:5", "name:1", "", ":", "[]:1"] {
+    for text in [
+      "1.2.3.4", "::1:4647", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:", ":1", "[::1:5", "::1]:5", "name:1", "", ":",
+      "[]:1",
+    ] {
       #expect(SocketAddress(text) == nil, "\(text)")
     }
   }
@@ -74,7 +78,9 @@ import Testing
     var random = RandomSource(seed: 5)
     for _ in 0..<2000 {
       // Sparse groups make all places of the double colon appear.
-      func half() -> UInt64 { (0..<4).reduce(0) { sum, _ in sum << 16 | (random.chance(0.5) ? 0 : random.next() & 0xFFFF) } }
+      func half() -> UInt64 {
+        (0..<4).reduce(0) { sum, _ in sum << 16 | (random.chance(0.5) ? 0 : random.next() & 0xFFFF) }
+      }
       let address = IPAddress(high: half(), low: half(), zone: 0)
       #expect(IPAddress(address.description) == address)
     }

@@ -21,7 +21,8 @@ import Testing
     outbox.abort(b)
     #expect(
       outbox.directives == [
-        .send(a, payload: 0..<3), .send(b, payload: 3..<4), .send(a, payload: 4..<5), .datagram(to: peer, payload: 5..<6),
+        .send(a, payload: 0..<3), .send(b, payload: 3..<4), .send(a, payload: 4..<5),
+        .datagram(to: peer, payload: 5..<6),
         .send(a, payload: 6..<7), .close(a), .abort(b),
       ])
     #expect(outbox.arena == [1, 2, 3, 4, 5, 6, 7])
@@ -39,7 +40,9 @@ import Testing
     outbox.pauseReading(second)
     outbox.resumeReading(second)
     #expect(
-      outbox.directives == [.connect(second, to: peer, within: .seconds(1)), .pauseReading(second), .resumeReading(second)])
+      outbox.directives == [
+        .connect(second, to: peer, within: .seconds(1)), .pauseReading(second), .resumeReading(second),
+      ])
   }
 
   @Test func `one large turn does not keep its memory`() {

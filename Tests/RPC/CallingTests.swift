@@ -42,7 +42,8 @@ import Wire
       .statusPing, to: serverAddress, deadline: driver.now + .seconds(1), at: driver.now, effects: &driver.effects
     ) { $0.packMapHeader(0) }
     #expect(
-      driver.takeSent() == "000000000000000100000021" + "82a353657102ad536572766963654d6574686f64ab5374617475732e50696e6780")
+      driver.takeSent() == "000000000000000100000021"
+        + "82a353657102ad536572766963654d6574686f64ab5374617475732e50696e6780")
   }
 
   @Test func `reports a remote error and ends that stream`() {

@@ -130,6 +130,21 @@ import Wire
     #expect(driver.isClosed)
   }
 
+  @Test func `gives up on a peer that asks and takes no answers`() {
+    var configuration = RPCConfiguration()
+    configuration.maximumBufferedBytes = 1_000_000
+    var driver = multiplexed(configuration)
+    let large = [UInt8](repeating: 0x61, count: 500_000)
+    for stream: UInt32 in [1, 3, 5, 7, 9] {
+      driver.receive((stream == 1 ? [] : syn(stream) + frame(stream, [1])) + frame(stream, request(1)))
+      for request in driver.takeRequests() {
+        driver.machine.respond(to: request.id, at: driver.now, effects: &driver.effects) { $0.pack(raw: large) }
+      }
+      driver.collect()
+      #expect(driver.isClosed == (stream >= 9))
+    }
+  }
+
   @Test func `stops at one window behind a request that is being served`() {
     var driver = multiplexed()
     driver.receive(frame(1, request(1)))

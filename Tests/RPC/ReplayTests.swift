@@ -3,8 +3,8 @@ import RPC
 import Testing
 import Wire
 
-/// Whole connections between real agents. The machine takes the place of one end, gets every byte the other end sent, and
-/// must send what the real agent sent, stream by stream.
+/// Whole connections between real agents. The machine takes the place of one end, gets every byte the other end sent,
+/// and must send what the real agent sent, stream by stream.
 @Suite struct ReplayTests {
   @Test(arguments: Recording.all, [1, 13, 100, Int.max])
   func `takes the place of the acceptor`(recording: Recording, chunk: Int) {

@@ -61,7 +61,9 @@ import Wire
     driver.receive("01 82 a3536571 cd012c ad536572766963654d6574686f64 b14e6f64652e557064617465537461747573 80")
     let request = driver.takeRequests().first
     #expect(request?.method == .nodeUpdateStatus)
-    if let request { driver.machine.fail(request.id, error: "node not found", at: driver.now, effects: &driver.effects) }
+    if let request {
+      driver.machine.fail(request.id, error: "node not found", at: driver.now, effects: &driver.effects)
+    }
     #expect(
       driver.takeSent()
         == "83a54572726f72ae6e6f6465206e6f7420666f756e64a3536571cd012cad536572766963654d6574686f64"

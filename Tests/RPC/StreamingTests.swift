@@ -21,7 +21,9 @@ import Wire
       return
     }
     #expect(driver.bytes(range) == [0x80])
-    driver.machine.sendStream(handle, at: driver.now, effects: &driver.effects) { $0 += hex("82a54572726f72c0a75061796c6f6164a27b7d") }
+    driver.machine.sendStream(handle, at: driver.now, effects: &driver.effects) {
+      $0 += hex("82a54572726f72c0a75061796c6f6164a27b7d")
+    }
     #expect(driver.takeSent() == "82a54572726f72c0a75061796c6f6164a27b7d")
     driver.machine.finishStream(handle, at: driver.now, effects: &driver.effects)
     driver.collect()

@@ -66,34 +66,17 @@ extension MessagePackReader {
 
   /// Steps over a scalar, or over a container's header; returns how many values the container holds.
   private mutating func skipOneHeader() throws(WireError) -> Int {
-    let lead = try u8()
-    switch lead {
-    case 0x00...0x7F, 0xE0...0xFF, 0xC0, 0xC2, 0xC3: return 0
-    case 0x80...0x8F: return Int(lead & 0x0F) * 2
-    case 0x90...0x9F: return Int(lead & 0x0F)
-    case 0xA0...0xBF: try skipBytes(Int(lead & 0x1F))
-    case 0xC4, 0xD9: try skipBytes(Int(try u8()))
-    case 0xC5, 0xDA: try skipBytes(Int(try u16()))
-    case 0xC6, 0xDB: try skipBytes(Int(try u32()))
-    case 0xC7: try skipBytes(Int(try u8()) + 1)
-    case 0xC8: try skipBytes(Int(try u16()) + 1)
-    case 0xC9: try skipBytes(Int(try u32()) + 1)
-    case 0xCA, 0xCE, 0xD2: try skipBytes(4)
-    case 0xCB, 0xCF, 0xD3: try skipBytes(8)
-    case 0xCC, 0xD0: try skipBytes(1)
-    case 0xCD, 0xD1: try skipBytes(2)
-    case 0xD4: try skipBytes(2)
-    case 0xD5: try skipBytes(3)
-    case 0xD6: try skipBytes(5)
-    case 0xD7: try skipBytes(9)
-    case 0xD8: try skipBytes(17)
-    case 0xDC: return Int(try u16())
-    case 0xDD: return Int(try u32())
-    case 0xDE: return Int(try u16()) * 2
-    case 0xDF: return Int(try u32()) * 2
-    default: throw .malformed
+    let shape = try MessagePackShape(lead: try u8())
+    let declared: Int
+    switch shape.lengthBytes {
+    case 1: declared = Int(try u8())
+    case 2: declared = Int(try u16())
+    case 4: declared = Int(try u32())
+    default: declared = 0
     }
-    return 0
+    guard shape.holdsBytes else { return declared * shape.valuesPerUnit }
+    try skipBytes(shape.payload + declared)
+    return shape.values
   }
 
   func peek() throws(WireError) -> UInt8 {

@@ -2,8 +2,9 @@ import Base
 
 /// Finds the end of a number of values in a growing buffer without ever looking at a byte twice.
 ///
-/// A stream carries no message lengths, so a receiver must step over values to know where a message ends. Stepping needs
-/// no stack, only the number of values still missing; nesting depth is the business of whoever decodes the message.
+/// A stream carries no message lengths, so a receiver must step over values to know where a message ends. Stepping
+/// needs no stack, only the number of values still missing; nesting depth is the business of whoever decodes the
+/// message.
 public struct MessagePackScanner: Hashable, Sendable {
   /// Bytes of the buffer already stepped over.
   public private(set) var offset = 0
@@ -14,9 +15,9 @@ public struct MessagePackScanner: Hashable, Sendable {
   /// Looks for the end of `values` values that start at offset 0 of the buffer.
   public init(values: Int) { self.values = values }
 
-  /// Steps as far as the bytes allow; `bytes` is the whole buffer from its start. True when the end has been reached, which
-  /// is `offset` then. Throws `.malformed` for a byte that starts no value and `.tooLarge` when the message would exceed
-  /// `limit` bytes, which is noticed as soon as a declared length says so.
+  /// Steps as far as the bytes allow; `bytes` is the whole buffer from its start. True when the end has been reached,
+  /// which is `offset` then. Throws `.malformed` for a byte that starts no value and `.tooLarge` when the message would
+  /// exceed `limit` bytes, which is noticed as soon as a declared length says so.
   public mutating func advance(over bytes: RawSpan, limit: Int) throws(WireError) -> Bool {
     while true {
       let step = min(payload, bytes.byteCount - offset)
@@ -46,43 +47,5 @@ public struct MessagePackScanner: Hashable, Sendable {
     payload = shape.payload + (shape.holdsBytes ? declared : 0)
     values += shape.values + (shape.holdsBytes ? 0 : declared * shape.valuesPerUnit) - 1
     return true
-  }
-}
-
-/// What a value's first byte says about its size.
-struct MessagePackShape {
-  /// Width of the length that follows the first byte.
-  var lengthBytes = 0
-  /// Bytes that follow in any case.
-  var payload = 0
-  /// Values that follow in any case.
-  var values = 0
-  /// What the length counts: bytes, or values.
-  var holdsBytes = true
-  var valuesPerUnit = 1
-
-  init(lead: UInt8) throws(WireError) {
-    switch lead {
-    case 0x00...0x7F, 0xE0...0xFF, 0xC0, 0xC2, 0xC3: break
-    case 0x80...0x8F: values = Int(lead & 0x0F) * 2
-    case 0x90...0x9F: values = Int(lead & 0x0F)
-    case 0xA0...0xBF: payload = Int(lead & 0x1F)
-    case 0xC4, 0xD9: lengthBytes = 1
-    case 0xC5, 0xDA: lengthBytes = 2
-    case 0xC6, 0xDB: lengthBytes = 4
-    case 0xC7...0xC9:
-      lengthBytes = 1 << Int(lead - 0xC7)
-      payload = 1
-    case 0xCA, 0xCE, 0xD2: payload = 4
-    case 0xCB, 0xCF, 0xD3: payload = 8
-    case 0xCC, 0xD0: payload = 1
-    case 0xCD, 0xD1: payload = 2
-    case 0xD4...0xD8: payload = 1 + (1 << Int(lead - 0xD4))
-    case 0xDC...0xDF:
-      lengthBytes = lead & 1 == 0 ? 2 : 4
-      holdsBytes = false
-      valuesPerUnit = lead >= 0xDE ? 2 : 1
-    default: throw .malformed
-    }
   }
 }

@@ -32,8 +32,8 @@ public struct MessagePackPatch: Hashable, Sendable {
     }
   }
 
-  /// Appends the patched copy of `map`, one complete encoded map; nil counts as an empty one. On an error nothing has been
-  /// appended.
+  /// Appends the patched copy of `map`, one complete encoded map; nil counts as an empty one. On an error nothing has
+  /// been appended.
   public func apply(to map: RawSpan, into output: inout [UInt8]) throws(WireError) {
     let start = output.count
     do throws(WireError) {

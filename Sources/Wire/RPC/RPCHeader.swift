@@ -1,7 +1,7 @@
 import Base
 
-/// The first object of a request: `{Seq, ServiceMethod}` (rpc.md section 3.1). The method's text stays where it is in the
-/// caller's bytes; the header names it by range.
+/// The first object of a request: `{Seq, ServiceMethod}` (rpc.md section 3.1). The method's text stays where it is in
+/// the caller's bytes; the header names it by range.
 public struct RPCRequestHeader: Hashable, Sendable {
   public var sequence: UInt64 = 0
   /// Where the `Service.Method` text lies in the decoded bytes.
@@ -101,7 +101,9 @@ public enum StreamingHeader {
     try decodeText("Error", &reader)
   }
 
-  private static func decodeText(_ name: StaticString, _ reader: inout MessagePackReader) throws(WireError) -> Range<Int> {
+  private static func decodeText(_ name: StaticString, _ reader: inout MessagePackReader) throws(WireError) -> Range<
+    Int
+  > {
     var range = 0..<0
     for _ in 0..<(try reader.readMapHeader()) {
       let key = try reader.readRaw()

@@ -4,7 +4,9 @@ import Wire
 
 /// The tolerance of Go's decoder (rpc.md section 3.3), and no more.
 @Suite struct MessagePackReaderTests {
-  @Test(arguments: ["07", "cc07", "cd0007", "ce00000007", "cf0000000000000007", "d007", "d10007", "d200000007", "d30000000000000007"])
+  @Test(arguments: [
+    "07", "cc07", "cd0007", "ce00000007", "cf0000000000000007", "d007", "d10007", "d200000007", "d30000000000000007",
+  ])
   func `any integer width and signedness counts`(text: String) throws {
     #expect(try unpacked(text) { r throws(WireError) in try r.readUInt64() } == 7)
     #expect(try unpacked(text) { r throws(WireError) in try r.readInt64() } == 7)
@@ -16,7 +18,8 @@ import Wire
     #expect(unpackFailure("ff") { r throws(WireError) in try r.readUInt64() }.error == .outOfRange)
     #expect(unpackFailure("cfffffffffffffffff") { r throws(WireError) in try r.readInt64() }.error == .outOfRange)
     #expect(unpackFailure("cd0100") { r throws(WireError) in try r.readInteger(as: UInt8.self) }.error == .outOfRange)
-    #expect(unpackFailure("d200008000") { r throws(WireError) in try r.readInteger(as: Int16.self) }.error == .outOfRange)
+    #expect(
+      unpackFailure("d200008000") { r throws(WireError) in try r.readInteger(as: Int16.self) }.error == .outOfRange)
     #expect(unpackFailure("ff") { r throws(WireError) in try r.readInteger(as: UInt16.self) }.error == .outOfRange)
   }
 
@@ -79,7 +82,8 @@ import Wire
   }
 
   @Test(arguments: [
-    "00", "ff", "c0", "c2", "c3", "ca00000000", "cb0000000000000000", "cc00", "cd0000", "ce00000000", "cf0000000000000000",
+    "00", "ff", "c0", "c2", "c3", "ca00000000", "cb0000000000000000", "cc00", "cd0000", "ce00000000",
+    "cf0000000000000000",
     "d000", "d10000", "d200000000", "d30000000000000000", "a0", "a161", "d90161", "da000161", "db0000000161", "c40161",
     "c5000161", "c60000000161", "d4ff00", "d5ff0000", "d6ff00000000", "d7ff0000000000000000",
     "d8ff00000000000000000000000000000000", "c70101ff", "c8000101ff", "c90000000101ff", "80", "8100a161", "de000101c0",
@@ -140,8 +144,10 @@ import Wire
 
   @Test func `kinds`() throws {
     let expected: [(String, MessagePackKind)] = [
-      ("00", .integer), ("e0", .integer), ("cf", .integer), ("d3", .integer), ("80", .map), ("df", .map), ("90", .array),
-      ("dc", .array), ("a0", .raw), ("d9", .raw), ("c6", .raw), ("c0", .nil), ("c2", .bool), ("cb", .float), ("c7", .ext),
+      ("00", .integer), ("e0", .integer), ("cf", .integer), ("d3", .integer), ("80", .map), ("df", .map),
+      ("90", .array),
+      ("dc", .array), ("a0", .raw), ("d9", .raw), ("c6", .raw), ("c0", .nil), ("c2", .bool), ("cb", .float),
+      ("c7", .ext),
       ("d8", .ext),
     ]
     for (text, kind) in expected {

@@ -12,7 +12,10 @@ import Wire
     ("000100020000000100000000", YamuxHeader(.windowUpdate, flags: .acknowledge, stream: 1)),
     ("0002000100000000000000ff", YamuxHeader(.ping, flags: .synchronize, length: 255)),
     ("000300000000000000000001", YamuxHeader(.goAway, length: 1)),
-    ("0000000f8000000000000000", YamuxHeader(.data, flags: [.synchronize, .acknowledge, .finish, .reset], stream: 1 << 31)),
+    (
+      "0000000f8000000000000000",
+      YamuxHeader(.data, flags: [.synchronize, .acknowledge, .finish, .reset], stream: 1 << 31)
+    ),
   ])
   func `yamux headers`(text: String, header: YamuxHeader) throws {
     let bytes = packedBytes(text)
@@ -39,7 +42,8 @@ import Wire
     #expect(packedBytes(request)[header.method].elementsEqual("Status.Ping".utf8))
 
     let failure =
-      "83a54572726f72ae6e6f6465206e6f7420666f756e64a3536571cd012cad536572766963654d6574686f64b14e6f64652e557064617465537461747573"
+      "83a54572726f72ae6e6f6465206e6f7420666f756e64a3536571cd012cad536572766963654d6574686f64"
+      + "b14e6f64652e557064617465537461747573"
     #expect(
       packedText {
         RPCResponseHeader.encode(method: "Node.UpdateStatus", sequence: 300, error: "node not found", into: &$0)
@@ -58,7 +62,8 @@ import Wire
     #expect(try unpacked("82a1788190c0a353657105") { r throws(WireError) in try RPCRequestHeader(&r) }.sequence == 5)
     // Keys are case-sensitive.
     #expect(try unpacked("81a373657105") { r throws(WireError) in try RPCRequestHeader(&r) }.sequence == 0)
-    #expect(unpackFailure("81a3536571a131") { r throws(WireError) in _ = try RPCRequestHeader(&r) }.error == .typeMismatch)
+    #expect(
+      unpackFailure("81a3536571a131") { r throws(WireError) in _ = try RPCRequestHeader(&r) }.error == .typeMismatch)
     #expect(unpackFailure("9100") { r throws(WireError) in _ = try RPCRequestHeader(&r) }.error == .typeMismatch)
   }
 
@@ -81,7 +86,9 @@ import Wire
       let name = Array(foreign.utf8)
       #expect(RPCMethod(name.bytes) == .unrecognized)
     }
-    let services: [(String, Bool)] = [("Status", true), ("Stat", false), ("", false), ("Status.", false), ("Nope", false)]
+    let services: [(String, Bool)] = [
+      ("Status", true), ("Stat", false), ("", false), ("Status.", false), ("Nope", false),
+    ]
     for (service, isKnown) in services {
       let bytes = Array(service.utf8)
       #expect(RPCMethod.hasService(bytes.bytes) == isKnown)
@@ -211,7 +218,8 @@ import Wire
   }
 
   @Test(arguments: [
-    ("c0", GoTime.zero), ("a0", GoTime.zero), ("c40f010000000ed86fad7000000000ffff", GoTime(unixSeconds: 1_625_142_896)),
+    ("c0", GoTime.zero), ("a0", GoTime.zero),
+    ("c40f010000000ed86fad7000000000ffff", GoTime(unixSeconds: 1_625_142_896)),
     ("b0020000000ed86fad7000000000003c1e", GoTime(seconds: 0xE_D86F_AD70, nanoseconds: 0, zoneMinutes: 60)),
     ("d6ff60ddb670", GoTime(unixSeconds: 0x60DD_B670)), ("a460ddb670", GoTime(unixSeconds: 0x60DD_B670)),
     ("d7ff0000000460ddb670", GoTime(seconds: GoTime.unixEpoch + 0x60DD_B670, nanoseconds: 1)),
@@ -221,7 +229,9 @@ import Wire
     #expect(try unpacked(text) { r throws(WireError) in try r.readGoTime() } == time)
   }
 
-  @Test(arguments: ["a101", "af020000000ed86fad7000000000ffff", "d6fe60ddb670", "d400ff", "c70cfe000000020000000060ddb670", "c700ff"])
+  @Test(arguments: [
+    "a101", "af020000000ed86fad7000000000ffff", "d6fe60ddb670", "d400ff", "c70cfe000000020000000060ddb670", "c700ff",
+  ])
   func `what is no time is refused`(text: String) {
     #expect(unpackFailure(text) { r throws(WireError) in _ = try r.readGoTime() }.error == .malformed)
   }
