@@ -53,7 +53,9 @@ public struct APIMachine: Sendable {
   private func status(of failure: APIFailure) -> Int {
     // Upstream maps these two texts whatever stands before them (http.md section 2.1).
     if failure.text.hasSuffix("Permission denied") || failure.text.hasSuffix("ACL token not found") { return 403 }
-    return failure.status ?? 500
+    // A status may come from another server's text; only an error status is believed.
+    guard let status = failure.status, (400...599).contains(status) else { return 500 }
+    return status
   }
 
   private func project(_ answer: APIAnswer, _ context: APIContext) throws(APIFailure) -> HTTPResponse {

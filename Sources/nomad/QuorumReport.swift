@@ -10,7 +10,7 @@ enum QuorumReport {
     var sections: [String] = []
     for member in members {
       switch member.value {
-      case .string(let text) where ["Summary", "Remedy"].contains(member.name):
+      case .string(let text) where ["Summary", "Explanation", "Remedy"].contains(member.name):
         if !text.isEmpty { sentences.append(text) }
       case .array(let rows) where rows.contains { $0.object != nil }:
         sections.append(title(member.name) + "\n" + table(rows))

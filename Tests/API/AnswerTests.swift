@@ -221,6 +221,11 @@ import Wire
     #expect(response.status == status && response.text == text)
   }
 
+  @Test(arguments: [(404, 404), (200, 500), (-7, 500), (100_000, 500)])
+  func aFailureIsAlwaysAnErrorStatus(claimed: Int, status: Int) throws {
+    #expect(try answer("GET /v1/nodes", .failure(APIFailure("x", status: claimed))).status == status)
+  }
+
   @Test func hostileRepliesAreFailuresNotTraps() throws {
     var random = RandomSource(seed: 5)
     let good = node()
