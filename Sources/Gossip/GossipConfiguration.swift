@@ -46,6 +46,10 @@ public struct GossipConfiguration: Sendable {
   public var urgentGossipPoolMaximum = 32
   /// Packets to each node in such a round.
   public var urgentGossipPackets = 8
+  /// Such rounds in a row; each takes `urgentGossipRefill` to be earned again. Foreign messages cause them too, so
+  /// without this bound a stranger could make us flood the pool.
+  public var urgentGossipBurst = 50
+  public var urgentGossipRefill: Interval = .milliseconds(200)
 
   /// Without a key, replies go only to the packet's source or to addresses of known members (gossip.md 9.4).
   public var verifiesReplyAddresses = true

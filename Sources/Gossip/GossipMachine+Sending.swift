@@ -86,6 +86,7 @@ extension GossipMachine {
   mutating func gossipUrgently(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
     urgentGossip = nil
     lastUrgentGossip = now
+    spendUrgentCredit(at: now)
     let isSmall = poolSize <= configuration.urgentGossipPoolMaximum
     let fanOut = isSmall ? configuration.urgentGossipNodes : configuration.gossipNodes
     let targets = gossipTargets(fanOut, at: now, effects: &effects)

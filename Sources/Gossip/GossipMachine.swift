@@ -42,6 +42,8 @@ public struct GossipMachine {
   var nextPushPull: Instant
   var urgentGossip: Instant?
   var lastUrgentGossip: Instant?
+  var urgentCredit: Int
+  var nextUrgentCredit: Instant
   var nextComplaint: Instant
 
   // Scratch memory, kept between calls.
@@ -65,6 +67,8 @@ public struct GossipMachine {
     nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
     nextComplaint = now
+    urgentCredit = configuration.urgentGossipBurst
+    nextUrgentCredit = now
   }
 
   /// Announces ourselves; the layer above hears of our own join.
@@ -165,8 +169,22 @@ public struct GossipMachine {
   /// a `handle...` call.
   public mutating func noteFreshBroadcasts(at now: Instant, above: some GossipLayer) {
     guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, poolSize > 1 else { return }
-    urgentGossip = max(now, (lastUrgentGossip ?? now) + configuration.urgentGossipSpacing)
-    if lastUrgentGossip == nil { urgentGossip = now }
+    while urgentCredit < configuration.urgentGossipBurst, nextUrgentCredit <= now {
+      urgentCredit += 1
+      nextUrgentCredit += configuration.urgentGossipRefill
+    }
+    // Out of credit: the next regular tick carries the news.
+    guard urgentCredit > 0 else { return }
+    if let last = lastUrgentGossip {
+      urgentGossip = max(now, last + configuration.urgentGossipSpacing)
+    } else {
+      urgentGossip = now
+    }
+  }
+
+  mutating func spendUrgentCredit(at now: Instant) {
+    if urgentCredit >= configuration.urgentGossipBurst { nextUrgentCredit = now + configuration.urgentGossipRefill }
+    urgentCredit -= 1
   }
 
   // MARK: Helpers
