@@ -41,7 +41,8 @@ public struct GossipConfiguration: Sendable {
 
   /// Something new is gossiped at once instead of at the next tick, but not more often than this.
   public var urgentGossipSpacing: Interval = .milliseconds(10)
-  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use `gossipNodes`.
+  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use
+  /// `gossipNodes`.
   public var urgentGossipNodes = 10
   public var urgentGossipPoolMaximum = 32
   /// Packets to each node in such a round.

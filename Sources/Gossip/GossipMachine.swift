@@ -1,7 +1,8 @@
 import Base
 import Wire
 
-/// memberlist's protocol: who is in the pool, found out by SWIM with the Lifeguard extensions (gossip.md sections 1 to 5).
+/// memberlist's protocol: who is in the pool, found out by SWIM with the Lifeguard extensions (gossip.md sections 1
+/// to 5).
 ///
 /// Calling order: `init`, `boot` once, then `handle...` for what the outside does and the commands at any time.
 /// `handleTimeout` is due at `deadline`. Bytes leave through the outbox; the layer above hears of changes through
@@ -90,7 +91,7 @@ public struct GossipMachine {
     var result = probe.map { $0.deadline } ?? nextProbe
     if poolSize > 1 { result = min(result, nextPushPull) }
     if let urgentGossip { result = min(result, urgentGossip) }
-    if !queue.isEmpty { result = min(result, nextGossip) }
+    if !queue.isEmpty, poolSize > 1 { result = min(result, nextGossip) }
     for relay in relays { result = min(result, relay.deadline) }
     for stream in streams { result = min(result, stream.deadline) }
     for id in suspects {
@@ -118,7 +119,8 @@ public struct GossipMachine {
     if let due = urgentGossip, now >= due { gossipUrgently(at: now, above: &above, effects: &effects) }
     if now >= nextGossip {
       let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
-      nextGossip = max(nextGossip + interval, now)
+      nextGossip += interval
+      if nextGossip <= now { nextGossip = now + interval }
       if !queue.isEmpty || above.hasBroadcasts { gossip(at: now, above: &above, effects: &effects) }
     }
     noteFreshBroadcasts(at: now, above: above)
@@ -168,7 +170,7 @@ public struct GossipMachine {
   /// Makes a gossip round happen soon when something was never sent. Call after filling the layer's queues outside of
   /// a `handle...` call.
   public mutating func noteFreshBroadcasts(at now: Instant, above: some GossipLayer) {
-    guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, poolSize > 1 else { return }
+    guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, hasLivePeer else { return }
     while urgentCredit < configuration.urgentGossipBurst, nextUrgentCredit <= now {
       urgentCredit += 1
       nextUrgentCredit += configuration.urgentGossipRefill

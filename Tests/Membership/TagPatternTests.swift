@@ -4,9 +4,10 @@ import Testing
 
 @Suite struct TagPatternTests {
   @Test(arguments: [
-    ("^nomad$", "nomad", true), ("^nomad$", "nomadd", false), ("oma", "nomad", true), ("", "", true), ("^$", "x", false),
-    ("a|b", "xbx", true), ("^(dc1|dc[2-4])$", "dc3", true), ("^(dc1|dc[2-4])$", "dc5", false), ("^a*b+c?$", "aabb", true),
-    ("^a*b+c?$", "aac", false), ("^\\d+\\.\\d+$", "1.10", true), ("^[^0-9]+$", "a1", false), ("(?:ab)+$", "xabab", true),
+    ("^nomad$", "nomad", true), ("^nomad$", "nomadd", false), ("oma", "nomad", true), ("", "", true),
+    ("^$", "x", false), ("a|b", "xbx", true), ("^(dc1|dc[2-4])$", "dc3", true),
+    ("^(dc1|dc[2-4])$", "dc5", false), ("^a*b+c?$", "aabb", true), ("^a*b+c?$", "aac", false),
+    ("^\\d+\\.\\d+$", "1.10", true), ("^[^0-9]+$", "a1", false), ("(?:ab)+$", "xabab", true),
     ("^(a*)*$", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", false), (".", "\n", false), ("a.c", "abc", true),
     ("[]a]", "]", true), ("x|^y|z$", "az", true),
   ])
