@@ -41,11 +41,16 @@ public struct GossipConfiguration: Sendable {
 
   /// Something new is gossiped at once instead of at the next tick, but not more often than this.
   public var urgentGossipSpacing: Interval = .milliseconds(10)
-  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use `gossipNodes`.
+  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use
+  /// `gossipNodes`.
   public var urgentGossipNodes = 10
   public var urgentGossipPoolMaximum = 32
   /// Packets to each node in such a round.
   public var urgentGossipPackets = 8
+  /// Such rounds in a row; each takes `urgentGossipRefill` to be earned again. Foreign messages cause them too, so
+  /// without this bound a stranger could make us flood the pool.
+  public var urgentGossipBurst = 50
+  public var urgentGossipRefill: Interval = .milliseconds(200)
 
   /// Without a key, replies go only to the packet's source or to addresses of known members (gossip.md 9.4).
   public var verifiesReplyAddresses = true

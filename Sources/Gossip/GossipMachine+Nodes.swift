@@ -32,10 +32,15 @@ extension GossipMachine {
       alive.metadata.byteCount <= GossipLimits.maximumMetadataBytes,
       let host = IPAddress(network: alive.address), let versions = alive.versions, versions.isPlausible
     else { return complain(.unusable, from: peer, at: now, effects: &effects) }
-    guard above.admits(alive) else { return complain(.notAdmitted, from: peer, at: now, effects: &effects) }
     let address = SocketAddress(host, port: alive.port == 0 ? configuration.bindPort : alive.port)
+    let known = nodes.find(alive.node)
+    // Most alive messages are repetitions; they end here, before the tags are looked at.
+    if let known, known != localID, nodes[known].address == address, alive.incarnation <= nodes[known].incarnation {
+      return
+    }
+    guard above.admits(alive) else { return complain(.notAdmitted, from: peer, at: now, effects: &effects) }
 
-    guard let id = nodes.find(alive.node) else {
+    guard let id = known else {
       // Incarnation 0 never beats the 0 of a fresh record, so such a node would stay unknown anyhow.
       guard alive.incarnation > 0 else { return }
       guard nodes.count < configuration.maximumNodes else {

@@ -115,8 +115,8 @@ extension GossipMachine {
     }
     if target.versions.hasStreamPing, configuration.usesStreamPings, streams.count < configuration.maximumStreams {
       openStream(
-        to: target.address, role: .probe(sequence: current.sequence, node: current.node), deadline: current.finalDeadline,
-        at: now, effects: &effects)
+        to: target.address, role: .probe(sequence: current.sequence, node: current.node),
+        deadline: current.finalDeadline, at: now, effects: &effects)
     }
     probe = current
   }

@@ -30,10 +30,11 @@ extension GossipMachine {
     to address: SocketAddress, effects: inout Effects, _ write: (inout [UInt8]) -> Void
   ) {
     count(\.packetsSent)
+    let label = configuration.label
     effects.outbox.datagram(to: address) { arena in
-      let start = openEnvelope(&arena)
+      let start = Self.openEnvelope(&arena, label: label)
       write(&arena)
-      closeEnvelope(&arena, from: start)
+      cipher?.seal(&arena, from: start, header: RawSpan(), label: label.bytes)
     }
   }
 
@@ -42,8 +43,9 @@ extension GossipMachine {
     _ parts: [[UInt8]], to address: SocketAddress, isChecked: Bool, effects: inout Effects
   ) {
     count(\.packetsSent)
+    let label = configuration.label
     effects.outbox.datagram(to: address) { arena in
-      let start = openEnvelope(&arena)
+      let start = Self.openEnvelope(&arena, label: label)
       if isChecked {
         arena.append(GossipMessageKind.checked.rawValue)
         arena.append(bigEndian: UInt32(0))
@@ -57,7 +59,7 @@ extension GossipMachine {
       if isChecked {
         arena.store(bigEndian: Checksum.crc32(arena.bytes.extracting(inner..<arena.count)), at: inner - 4)
       }
-      closeEnvelope(&arena, from: start)
+      cipher?.seal(&arena, from: start, header: RawSpan(), label: label.bytes)
     }
   }
 
@@ -86,6 +88,7 @@ extension GossipMachine {
   mutating func gossipUrgently(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
     urgentGossip = nil
     lastUrgentGossip = now
+    spendUrgentCredit(at: now)
     let isSmall = poolSize <= configuration.urgentGossipPoolMaximum
     let fanOut = isSmall ? configuration.urgentGossipNodes : configuration.gossipNodes
     let targets = gossipTargets(fanOut, at: now, effects: &effects)
@@ -127,18 +130,14 @@ extension GossipMachine {
     above.takeBroadcasts(budget: budget - used, maximumParts: GossipLimits.maximumCompoundParts, into: &parts)
   }
 
-  /// Writes the label; returns where the part that is encrypted begins.
-  private func openEnvelope(_ arena: inout [UInt8]) -> Int {
-    if !configuration.label.isEmpty {
+  /// Writes the label; returns where the part that is encrypted begins. Static, as a call on `self` inside the outbox's
+  /// closure copies the machine.
+  static func openEnvelope(_ arena: inout [UInt8], label: [UInt8]) -> Int {
+    if !label.isEmpty {
       arena.append(GossipMessageKind.label.rawValue)
-      arena.append(UInt8(truncatingIfNeeded: configuration.label.count))
-      arena.append(contentsOf: configuration.label)
+      arena.append(UInt8(truncatingIfNeeded: label.count))
+      arena.append(contentsOf: label)
     }
     return arena.count
-  }
-
-  private mutating func closeEnvelope(_ arena: inout [UInt8], from start: Int) {
-    let label = configuration.label
-    cipher?.seal(&arena, from: start, header: RawSpan(), label: label.bytes)
   }
 }

@@ -1,7 +1,8 @@
 import Base
 import Wire
 
-/// memberlist's protocol: who is in the pool, found out by SWIM with the Lifeguard extensions (gossip.md sections 1 to 5).
+/// memberlist's protocol: who is in the pool, found out by SWIM with the Lifeguard extensions (gossip.md sections 1
+/// to 5).
 ///
 /// Calling order: `init`, `boot` once, then `handle...` for what the outside does and the commands at any time.
 /// `handleTimeout` is due at `deadline`. Bytes leave through the outbox; the layer above hears of changes through
@@ -42,6 +43,8 @@ public struct GossipMachine {
   var nextPushPull: Instant
   var urgentGossip: Instant?
   var lastUrgentGossip: Instant?
+  var urgentCredit: Int
+  var nextUrgentCredit: Instant
   var nextComplaint: Instant
 
   // Scratch memory, kept between calls.
@@ -65,6 +68,8 @@ public struct GossipMachine {
     nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
     nextComplaint = now
+    urgentCredit = configuration.urgentGossipBurst
+    nextUrgentCredit = now
   }
 
   /// Announces ourselves; the layer above hears of our own join.
@@ -86,7 +91,7 @@ public struct GossipMachine {
     var result = probe.map { $0.deadline } ?? nextProbe
     if poolSize > 1 { result = min(result, nextPushPull) }
     if let urgentGossip { result = min(result, urgentGossip) }
-    if !queue.isEmpty { result = min(result, nextGossip) }
+    if !queue.isEmpty, poolSize > 1 { result = min(result, nextGossip) }
     for relay in relays { result = min(result, relay.deadline) }
     for stream in streams { result = min(result, stream.deadline) }
     for id in suspects {
@@ -114,7 +119,8 @@ public struct GossipMachine {
     if let due = urgentGossip, now >= due { gossipUrgently(at: now, above: &above, effects: &effects) }
     if now >= nextGossip {
       let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
-      nextGossip = max(nextGossip + interval, now)
+      nextGossip += interval
+      if nextGossip <= now { nextGossip = now + interval }
       if !queue.isEmpty || above.hasBroadcasts { gossip(at: now, above: &above, effects: &effects) }
     }
     noteFreshBroadcasts(at: now, above: above)
@@ -164,9 +170,23 @@ public struct GossipMachine {
   /// Makes a gossip round happen soon when something was never sent. Call after filling the layer's queues outside of
   /// a `handle...` call.
   public mutating func noteFreshBroadcasts(at now: Instant, above: some GossipLayer) {
-    guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, poolSize > 1 else { return }
-    urgentGossip = max(now, (lastUrgentGossip ?? now) + configuration.urgentGossipSpacing)
-    if lastUrgentGossip == nil { urgentGossip = now }
+    guard urgentGossip == nil, queue.hasFresh || above.hasFreshBroadcasts, hasLivePeer else { return }
+    while urgentCredit < configuration.urgentGossipBurst, nextUrgentCredit <= now {
+      urgentCredit += 1
+      nextUrgentCredit += configuration.urgentGossipRefill
+    }
+    // Out of credit: the next regular tick carries the news.
+    guard urgentCredit > 0 else { return }
+    if let last = lastUrgentGossip {
+      urgentGossip = max(now, last + configuration.urgentGossipSpacing)
+    } else {
+      urgentGossip = now
+    }
+  }
+
+  mutating func spendUrgentCredit(at now: Instant) {
+    if urgentCredit >= configuration.urgentGossipBurst { nextUrgentCredit = now + configuration.urgentGossipRefill }
+    urgentCredit -= 1
   }
 
   // MARK: Helpers

@@ -21,18 +21,21 @@ extension AdmissionRule {
 
   /// Optional sign and decimal digits.
   static func isInteger(_ text: String) -> Bool {
-    let digits = text.hasPrefix("-") || text.hasPrefix("+") ? text.dropFirst() : text[...]
-    return !digits.isEmpty && digits.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } && Int(text) != nil
+    let digits = text.hasPrefix("-") || text.hasPrefix("+") ? text.utf8.dropFirst() : text.utf8[...]
+    return isNumber(digits) && Int(text) != nil
   }
 
   /// Optional `v`, dotted numbers, optional `-pre`, optional `+meta`.
   static func isVersion(_ text: String) -> Bool {
-    let body = text.hasPrefix("v") ? text.dropFirst() : text[...]
-    let plain = body.split(separator: "+", maxSplits: 1, omittingEmptySubsequences: false)
-    let parts = plain[0].split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-    let numbers = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-    let isNumber: (Substring) -> Bool = { !$0.isEmpty && $0.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } }
+    let body = text.hasPrefix("v") ? text.utf8.dropFirst() : text.utf8[...]
+    let plain = body.split(separator: UInt8(ascii: "+"), maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = plain[0].split(separator: UInt8(ascii: "-"), maxSplits: 1, omittingEmptySubsequences: false)
+    let numbers = parts[0].split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     return numbers.allSatisfy(isNumber) && parts.dropFirst().allSatisfy { !$0.isEmpty }
       && plain.dropFirst().allSatisfy { !$0.isEmpty }
+  }
+
+  private static func isNumber(_ digits: Substring.UTF8View) -> Bool {
+    !digits.isEmpty && digits.allSatisfy { $0 >= 48 && $0 <= 57 }
   }
 }

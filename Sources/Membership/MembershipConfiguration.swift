@@ -9,7 +9,8 @@ public enum AdmissionRule: Hashable, Sendable {
   case anybody
 }
 
-/// Settings of a membership machine (gossip.md 6.12). The gossip part holds name, address and timing of the layer below.
+/// Settings of a membership machine (gossip.md 6.12). The gossip part holds name, address and timing of the layer
+/// below.
 public struct MembershipConfiguration: Sendable {
   public var gossip: GossipConfiguration
   /// At most 512 bytes when encoded; `MembershipMachine.fits` tells.

@@ -52,8 +52,51 @@ public enum MembershipEvent: Hashable, Sendable {
   /// Another address claims the name of `member`; the claim was ignored.
   case nameConflict(Member, claimedBy: SocketAddress)
   case userEvent(name: String, payload: [UInt8], lamportTime: UInt64)
+  /// A `changeKeyring` is decided, or its time is over.
+  case keyringOperationFinished(QueryID, KeyringResult)
   /// The keyring was changed by a query; the owner stores it.
   case keyringChanged
+}
+
+/// Names one query of ours.
+public struct QueryID: Hashable, Sendable {
+  public let number: UInt64
+  public init(number: UInt64) { self.number = number }
+}
+
+/// A change of the keyring on every member (gossip.md 6.10).
+public enum KeyringOperation: Hashable, Sendable {
+  case install([UInt8])
+  case use([UInt8])
+  case remove([UInt8])
+  case list
+}
+
+/// What the members answered to a keyring operation.
+public struct KeyringResult: Hashable, Sendable {
+  /// How often a key was reported; keys are standard base64.
+  public struct Tally: Hashable, Sendable {
+    public let key: String
+    public var members: Int
+
+    public init(key: String, members: Int) {
+      self.key = key
+      self.members = members
+    }
+  }
+
+  /// Members that were alive at the start.
+  public var members: Int
+  /// Answers of any kind.
+  public var responses = 0
+  /// Reason by name of those that could not do it.
+  public var errors: [String: String] = [:]
+  /// In the order of first report.
+  public var keys: [Tally] = []
+  public var primaryKeys: [Tally] = []
+
+  /// Every live member answered that it was done.
+  public var isSuccess: Bool { responses == members && errors.isEmpty }
 }
 
 /// What `forceLeave` did.

@@ -151,37 +151,4 @@ extension MembershipMachine {
     rejoin.round += 1
     rejoin.due = now + pause
   }
-
-  // MARK: Keys
-
-  /// Applies key queries to the keyring and answers them (gossip.md 6.10).
-  mutating func performKeyOperations() {
-    let operations = serf.keyOperations
-    serf.keyOperations.removeAll()
-    for operation in operations {
-      let response = withGossip { gossip, _ in Self.perform(operation, on: &gossip.cipher) }
-      if response.result, operation.kind != .list { serf.events.append(.keyringChanged) }
-      var payload: [UInt8] = []
-      response.encode(into: &payload)
-      serf.send(payload, flags: 0, to: operation.answer)
-    }
-  }
-
-  private static func perform(_ operation: KeyOperation, on cipher: inout (any PacketCipher)?) -> SerfKeyResponse {
-    guard cipher != nil else { return SerfKeyResponse(result: false, message: "No keyring to modify (encryption not enabled)") }
-    guard let key = operation.key else { return SerfKeyResponse(result: false, message: "malformed key request") }
-    do throws(KeyringError) {
-      switch operation.kind {
-      case .install: try cipher?.install(key)
-      case .use: try cipher?.use(key)
-      case .remove: try cipher?.remove(key)
-      case .list:
-        let keys = (cipher?.keys ?? []).map { Base64.encode($0) }
-        return SerfKeyResponse(result: true, keys: keys, primaryKey: keys.first ?? "")
-      }
-      return SerfKeyResponse(result: true)
-    } catch {
-      return SerfKeyResponse(result: false, message: error.text)
-    }
-  }
 }

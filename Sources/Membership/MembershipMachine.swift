@@ -112,6 +112,7 @@ public struct MembershipMachine {
     result = earliest(result, gossip.deadline) ?? result
     if serf.hasBroadcasts, gossip.hasLivePeer { result = min(result, gossip.gossipTick) }
     if let due = rejoin.due { result = min(result, due) }
+    for query in serf.queries { result = min(result, query.deadline) }
     if areClocksDirty { result = min(result, nextClockLine) }
     switch departure {
     case .none, .finished: break
@@ -159,6 +160,7 @@ public struct MembershipMachine {
   public mutating func handleTimeout(at now: Instant, effects: inout Effects) {
     gossip.handleTimeout(at: now, above: &serf, effects: &effects)
     serf.pruneDue(now: now, effects: &effects)
+    serf.expireQueries(at: now)
     if now >= nextReap {
       nextReap = now + configuration.reapInterval
       serf.reap(now: now, effects: &effects)
@@ -176,12 +178,17 @@ public struct MembershipMachine {
 
   /// Carries out what the layer could only note down while the gossip machine was calling it.
   mutating func afterCall(at now: Instant, effects: inout Effects) {
-    if !serf.keyOperations.isEmpty { performKeyOperations() }
+    if !serf.keyOperations.isEmpty { performKeyOperations(effects: &effects) }
     if !serf.outgoing.isEmpty {
-      for item in serf.outgoing {
-        gossip.sendUserMessage(to: item.to, effects: &effects) { $0.append(contentsOf: item.message) }
+      let outgoing = serf.outgoing
+      serf.outgoing.removeAll()
+      for item in outgoing {
+        if item.to == configuration.gossip.address {
+          serf.handleUserMessage(item.message.bytes, at: now, effects: &effects)
+        } else {
+          gossip.sendUserMessage(to: item.to, effects: &effects) { $0.append(contentsOf: item.message) }
+        }
       }
-      serf.outgoing.removeAll(keepingCapacity: true)
     }
     if !serf.exchanges.isEmpty { startExchanges(at: now, effects: &effects) }
     advanceDeparture(at: now, effects: &effects)

@@ -22,6 +22,9 @@ struct QueryAnswer {
   let lamportTime: UInt64
   let id: UInt32
   let destination: SocketAddress
+  let destinationName: [UInt8]
+  /// How many members shall pass a copy of the answer on.
+  let relayFactor: UInt8
 }
 
 // Queries of others (gossip.md 6.7).
@@ -57,12 +60,13 @@ extension SerfLayer {
     guard isForUs, isWellFormed else { return }
     guard let host = IPAddress(network: query.address), query.port > 0 else { return }
     let answer = QueryAnswer(
-      lamportTime: time, id: query.id, destination: SocketAddress(host, port: query.port))
-    if query.flags & SerfQuery.wantsAck != 0 { send(nil, flags: SerfQueryResponse.isAck, to: answer) }
-    handleInternal(query, answer)
+      lamportTime: time, id: query.id, destination: SocketAddress(host, port: query.port),
+      destinationName: query.sourceNode.copy(), relayFactor: query.relayFactor)
+    if query.flags & SerfQuery.wantsAck != 0 {
+      send(nil, flags: SerfQueryResponse.isAck, to: answer, effects: &effects)
+    }
+    handleInternal(query, answer, effects: &effects)
   }
-
-  mutating func handleResponse(_ response: SerfQueryResponse, at now: Instant, effects: inout Effects) {}
 
   /// Passes an answer on to the member it is meant for. Only answers, and only to members: anything else would make us
   /// a tool against third parties (gossip.md 9.4).
@@ -74,16 +78,41 @@ extension SerfLayer {
     outgoing.append((destination, relay.message.copy()))
   }
 
-  mutating func send(_ payload: [UInt8]?, flags: UInt32, to answer: QueryAnswer) {
-    guard isMemberAddress(answer.destination) else { return }
+  /// Size of the complete answer that `send` would make of a payload.
+  func answerBytes(_ payload: [UInt8], to answer: QueryAnswer) -> Int { encode(payload, flags: 0, to: answer).count }
+
+  private func encode(_ payload: [UInt8]?, flags: UInt32, to answer: QueryAnswer) -> [UInt8] {
     var message: [UInt8] = []
     SerfQueryResponse.encode(
       lamportTime: answer.lamportTime, id: answer.id, from: localName, flags: flags, payload: payload, into: &message)
-    guard message.count <= SerfLimits.maximumResponseBytes else { return }
-    outgoing.append((answer.destination, message))
+    return message
   }
 
-  private mutating func handleInternal(_ query: SerfQuery, _ answer: QueryAnswer) {
+  /// Answers directly, and through as many others as the query asks for. Only members are answered: the address in a
+  /// query is anybody's claim (gossip.md 9.4).
+  mutating func send(_ payload: [UInt8]?, flags: UInt32, to answer: QueryAnswer, effects: inout Effects) {
+    guard isMemberAddress(answer.destination) else { return }
+    let message = encode(payload, flags: flags, to: answer)
+    guard message.count <= SerfLimits.maximumResponseBytes else { return }
+    outgoing.append((answer.destination, message))
+
+    let copies = min(Int(answer.relayFactor), Self.maximumRelays)
+    guard copies > 0, members.count > copies else { return }
+    var wrapped: [UInt8] = []
+    SerfRelay.encodeHeader(destination: answer.destination, name: answer.destinationName, into: &wrapped)
+    wrapped.append(contentsOf: message)
+    guard wrapped.count <= SerfLimits.maximumResponseBytes else { return }
+    var helpers = members.ids.filter { id in
+      let record = members[id]
+      return record.member.status == .alive && record.name != localName && record.member.versions.hasChecksum
+    }
+    helpers.shuffle(using: &effects.random)
+    for id in helpers.prefix(copies) { outgoing.append((members[id].member.address, wrapped)) }
+  }
+
+  static let maximumRelays = 5
+
+  private mutating func handleInternal(_ query: SerfQuery, _ answer: QueryAnswer, effects: inout Effects) {
     let prefix = Array("_serf_".utf8)
     guard query.name.byteCount > prefix.count, query.name.extracting(0..<prefix.count).equals(prefix) else { return }
     let name = query.name.text()
@@ -92,12 +121,12 @@ extension SerfLayer {
       do throws(WireError) { key = try SerfKeyRequest.decode(query.payload) } catch { key = nil }
       keyOperations.append(KeyOperation(kind: kind, key: key, answer: answer))
     } else if name == "_serf_conflict" {
-      answerConflict(query.payload, answer)
+      answerConflict(query.payload, answer, effects: &effects)
     }
   }
 
   /// Our view of a member whose name two nodes claim.
-  private mutating func answerConflict(_ name: RawSpan, _ answer: QueryAnswer) {
+  private mutating func answerConflict(_ name: RawSpan, _ answer: QueryAnswer, effects: inout Effects) {
     guard !name.equals(localName) else { return }
     var payload: [UInt8] = [SerfMessageKind.conflictResponse.rawValue]
     if let id = members.find(name) {
@@ -105,10 +134,14 @@ extension SerfLayer {
     } else {
       payload.packNil()
     }
-    send(payload, flags: 0, to: answer)
+    send(payload, flags: 0, to: answer, effects: &effects)
   }
 
-  private func matches(_ filter: (tag: String, pattern: String)) -> Bool { false }
+  /// A missing tag counts as empty; a pattern that we do not understand matches nothing.
+  private func matches(_ filter: (tag: String, pattern: String)) -> Bool {
+    guard let pattern = TagPattern(filter.pattern), let id = members.find(localName.bytes) else { return false }
+    return pattern.matches(members[id].member.tags[filter.tag] ?? "")
+  }
 
   private func isMemberAddress(_ address: SocketAddress) -> Bool {
     members.records.contains { $0.member.address == address && !$0.name.isEmpty }

@@ -30,6 +30,7 @@ struct SerfLayer {
   var keyOperations: [KeyOperation] = []
   var exchanges: [PendingExchange] = []
   var joins: [PendingJoin] = []
+  var queries: [PendingQuery] = []
   var nextNumber: UInt64 = 1
 
   enum Lifecycle: Hashable {
@@ -190,7 +191,7 @@ extension SerfLayer: GossipLayer {
         let event = try SerfUserEvent(body)
         if remember(event.name, event.payload, at: event.lamportTime) { Self.queue(bytes, in: &eventQueue) }
       case .query: try handleQuery(try SerfQuery(body), whole: bytes, at: now, effects: &effects)
-      case .queryResponse: handleResponse(try SerfQueryResponse(body), at: now, effects: &effects)
+      case .queryResponse: handleResponse(try SerfQueryResponse(body))
       case .relay: relay(try SerfRelay(body))
       case .pushPull, .conflictResponse, .keyRequest, .keyResponse, nil:
         effects.log.log(.debug, Self.logModule, "serf: Received message of unknown type: \(bytes.byte(at: 0))")

@@ -144,11 +144,23 @@ import Wire
     bench.alive("b", 2, metadata: [UInt8](repeating: 1, count: 513))
     // Vsn of five bytes; address of five bytes; PMin above PMax.
     bench.receive(
-      hex("0486a441646472a47f000002ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a4506f727401a356736ea50105020205"))
+      hex(
+        """
+        0486a441646472a47f000002ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a450
+        6f727401a356736ea50105020205
+        """))
     bench.receive(
-      hex("0486a441646472a57f00000203ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a4506f727401a356736ea6010502020504"))
+      hex(
+        """
+        0486a441646472a57f00000203ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a4
+        506f727401a356736ea6010502020504
+        """))
     bench.receive(
-      hex("0486a441646472a47f000002ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a4506f727401a356736ea6060502020504"))
+      hex(
+        """
+        0486a441646472a47f000002ab496e6361726e6174696f6e01a44d657461c0a44e6f6465a162a450
+        6f727401a356736ea6060502020504
+        """))
     #expect(bench.machine.statistics[.unusable] == before + 6)
     #expect(bench.machine.nodes.count == 1)
     for index in 2..<10 { bench.alive("n\(index)", UInt32(index)) }

@@ -141,7 +141,8 @@ import Wire
 
   @Test(arguments: [
     // Encrypted although we have no key; an unknown algorithm; a compression that expands to nothing; garbage inside.
-    "0a0000003401000102030405060708090a0b93ee0380097f92fc2afc06e659c1116416757f971d82d7d8755d2feb46ddc4ca7182d1ab825aac",
+    "0a0000003401000102030405060708090a0b93ee0380097f92fc2afc06e659c1116416"
+      + "757f971d82d7d8755d2feb46ddc4ca7182d1ab825aac",
     "0982a4416c676f01a3427566a700830811483020", "0982a4416c676f00a3427566a3000302", "0982a4416c676f00a3427566a3ffffff",
   ])
   func complainsAboutEnvelopes(text: String) {
@@ -171,8 +172,11 @@ import Wire
 
   @Test func doesNotWaitForeverNorForTooMany() {
     var bench = Bench { $0.maximumStreamsPerHost = 4; $0.maximumStreams = 6 }
-    let ids = (0..<5).map { _ in bench.accept() }
+    let stranger = SocketAddress(.v4(0x0A00_0001), port: 5000)
+    let ids = (0..<5).map { _ in bench.accept(stranger) }
     #expect(ids.map { bench.machine.owns($0) } == [true, true, true, true, false])
+    let neighbour = bench.accept()
+    #expect(bench.machine.owns(neighbour))
     bench.stream(ids[0], [6])
     for _ in 0..<29 {
       bench.advance(.seconds(1))

@@ -46,7 +46,9 @@ struct Single {
     receive(out)
   }
 
-  mutating func query(_ name: String, payload: [UInt8]? = nil, filters: [[UInt8]] = [], flags: UInt32 = 1, id: UInt32 = 7) {
+  mutating func query(
+    _ name: String, payload: [UInt8]? = nil, filters: [[UInt8]] = [], flags: UInt32 = 1, id: UInt32 = 7
+  ) {
     var out: [UInt8] = [GossipMessageKind.user.rawValue]
     SerfQuery.encode(
       lamportTime: 5, id: id, source: TestNetwork.address(1), sourceNode: Array("b".utf8), filters: filters,

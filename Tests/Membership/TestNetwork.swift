@@ -70,6 +70,7 @@ struct TestNetwork {
   @discardableResult
   mutating func start(
     _ name: String, at index: Int? = nil, lan: Bool = false, restoring snapshot: [String] = [],
+    cipher: (any PacketCipher)? = nil,
     _ change: (inout MembershipConfiguration) -> Void = { _ in }
   ) -> Int {
     let number = index ?? nodes.count
@@ -79,7 +80,7 @@ struct TestNetwork {
     change(&configuration)
     var effects = Effects(seed: random.next())
     let machine = MembershipMachine(
-      configuration: configuration, restoring: snapshot, at: now, effects: &effects)
+      configuration: configuration, cipher: cipher, restoring: snapshot, at: now, effects: &effects)
     let node = Node(machine: machine, effects: effects)
     if number < nodes.count { nodes[number] = node } else { nodes.append(node) }
     carryOut(number)

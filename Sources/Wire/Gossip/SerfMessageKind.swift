@@ -1,4 +1,5 @@
-/// First byte of a Serf message, which travels inside memberlist user messages and push/pull user state (gossip.md 6.1).
+/// First byte of a Serf message, which travels inside memberlist user messages and push/pull user state
+/// (gossip.md 6.1).
 public enum SerfMessageKind: UInt8, Hashable, Sendable {
   case leave = 0
   case join = 1
