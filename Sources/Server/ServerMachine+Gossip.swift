@@ -21,7 +21,7 @@ extension ServerMachine {
       case .nameConflict(let member, let claimant):
         effects.log.log(
           .error, "nomad.serf", "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming")
-      case .userEvent, .keyringChanged: break
+      case .userEvent, .keyringChanged, .keyringOperationFinished: break
       }
     }
     if changed { directoryChanged(&effects) }
