@@ -68,6 +68,7 @@ final class VirtualCluster {
   var checker = Checker()
   var limits: RaftLimits
   var eventCount = 0
+  var restores = 0
 
   init(count: Int, seed: UInt64, limits: RaftLimits = RaftLimits()) {
     random = RandomSource(seed: seed)
@@ -223,6 +224,7 @@ final class VirtualCluster {
           checker.state(servers[number].stateHash, at: entry.index, by: number)
         }
       case .restoreSnapshot(let metadata, let state):
+        restores += 1
         servers[number].appliedIndex = metadata.index
         servers[number].stateHash = Checker.hash(of: state)
         checker.state(servers[number].stateHash, at: metadata.index, by: number)
