@@ -54,6 +54,22 @@ extension RaftMachine {
     if rank == 0 { electionTimeout(at: now, effects: &effects) }
   }
 
+  /// A connection of the leader ended, as it does when its process dies.
+  mutating func leaderConnectionEnded(address: String) {
+    guard role == .follower, leader?.address == address, mayCampaign, !isHalted else { return }
+    outputs.append(.probe(address: address))
+  }
+
+  /// Nothing listens where the leader was: its process is gone, and waiting for the timer would only prolong the outage.
+  /// Pre-votes keep a wrong conclusion harmless: servers that still hear the leader refuse them.
+  mutating func leaderIsGone(address: String, at now: Instant, effects: inout Effects) {
+    guard role == .follower, leader?.address == address, mayCampaign, !isHalted else { return }
+    effects.log.log(.warn, "nomad.raft", "leader refuses connections, starting election early", ["leader": address])
+    setLeader(nil)
+    earlyUntil = now + timings.heartbeatTimeout
+    electionDeadline = now + effects.random.interval(.zero, timings.campaignStagger)
+  }
+
   mutating func electionTimeout(at now: Instant, effects: inout Effects) {
     guard mayCampaign else {
       if leader != nil { effects.log.log(.warn, "nomad.raft", "heartbeat timeout reached, not part of stable configuration") }

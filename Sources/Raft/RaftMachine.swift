@@ -193,6 +193,8 @@ enum RaftOutput {
   case reply(RaftReply, ReplyToken)
   /// The server is no longer ours to talk to: its connections may go.
   case forget(id: String)
+  /// Find out whether anything listens at the address of a leader whose connection ended.
+  case probe(address: String)
   /// Leadership ended: what is queued for sending is void.
   case idle
 }

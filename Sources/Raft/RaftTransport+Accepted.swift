@@ -10,6 +10,8 @@ struct AcceptedConnection {
   /// One per request that is not answered on the wire; `nil` until the reply is ready.
   var slots: [RaftReply?] = []
   var isPaused = false
+  /// Address of the leader whose requests came in here.
+  var leader: String?
   var lastReceived: Instant
 }
 
