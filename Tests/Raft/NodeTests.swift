@@ -110,6 +110,18 @@ import Wire
     #expect(cluster.checker.violations.isEmpty)
   }
 
+  /// A server that knows a leader only from its requests (it holds no configuration yet) must forget a silent one, or it
+  /// would refuse its vote to everybody for ever.
+  @Test func aServerWithoutConfigurationForgetsASilentLeader() throws {
+    var node = try MachineFixture(voters: 0)
+    #expect(node.heartbeat(2, from: 2)?.success == true)
+    #expect(node.preVote(3, for: 3, last: 5, 2)?.granted == false)
+    #expect(node.machine.deadline != nil)
+    node.timeout(after: .seconds(3))
+    #expect(node.machine.leader == nil && node.machine.deadline == nil && node.machine.role == .follower)
+    #expect(node.preVote(3, for: 3, last: 5, 2)?.granted == true)
+  }
+
   /// Ends of connections alone change nothing.
   @Test func aLeaderThatOnlyLosesConnectionsStaysLeader() throws {
     let cluster = formed(3)
