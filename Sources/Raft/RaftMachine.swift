@@ -78,8 +78,8 @@ struct RaftMachine {
   var ownServer: RaftServer? { history.latest.servers.first { configuration.isSelf($0) } }
   var isVoter: Bool { ownServer?.isVoter ?? false }
 
-  /// Without a configuration there is nothing to stand for, but a leader that fell silent must be forgotten all the same:
-  /// as long as it is known, nobody else gets our vote.
+  /// Without a configuration there is nothing to stand for, but a leader that fell silent must be forgotten all the
+  /// same: as long as it is known, nobody else gets our vote.
   private var hasElectionTimer: Bool { !history.latest.isEmpty || leader != nil }
 
   var deadline: Instant? {

@@ -10,8 +10,8 @@ public struct RaftNode {
   var machine: RaftMachine
   var transport: RaftTransport
 
-  /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it are
-  /// delivered again as they become known to be committed.
+  /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it
+  /// are delivered again as they become known to be committed.
   /// Throws `.damaged` when what is on disk contradicts itself.
   public init(
     configuration: RaftNodeConfiguration, restoring state: RaftRestoredState, reader: any LogReader,

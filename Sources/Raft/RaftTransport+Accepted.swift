@@ -61,8 +61,8 @@ extension RaftTransport {
     }
   }
 
-  /// Fills the slot of a request and sends what is ready from the front on. A connection that ended meanwhile is none of
-  /// our concern.
+  /// Fills the slot of a request and sends what is ready from the front on. A connection that ended meanwhile is none
+  /// of our concern.
   mutating func reply(_ reply: RaftReply, to token: ReplyToken, effects: inout Effects) {
     guard let connection = accepted[token.connection], token.sequence >= connection.firstSequence else { return }
     let position = Int(token.sequence - connection.firstSequence)

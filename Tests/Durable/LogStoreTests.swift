@@ -6,7 +6,11 @@ import Testing
 
 @Suite struct LogStoreTests {
   static func entries(_ range: ClosedRange<UInt64>, term: UInt64 = 1, bytes: Int = 10) -> [StoredEntry] {
-    range.map { StoredEntry(index: $0, term: term, kind: UInt8($0 % 6), data: [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: bytes)) }
+    range.map {
+      StoredEntry(
+        index: $0, term: term, kind: UInt8($0 % 6),
+        data: [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: bytes))
+    }
   }
 
   @Test func emptyStoreHoldsNothingAndWritesNothing() throws {
@@ -130,7 +134,11 @@ import Testing
     let directory = try TemporaryDirectory()
     do {
       let store = try LogStore(directory: directory.path)
-      try store.perform([.append(Self.entries(1...3, bytes: 1)), .append([StoredEntry(index: 4, term: 1, kind: 0, data: Array("find me in the file".utf8))]), .append(Self.entries(5...5))])
+      try store.perform([
+        .append(Self.entries(1...3, bytes: 1)),
+        .append([StoredEntry(index: 4, term: 1, kind: 0, data: Array("find me in the file".utf8))]),
+        .append(Self.entries(5...5)),
+      ])
     }
     let url = URL(fileURLWithPath: directory.path + "/data.mdb")
     var bytes = try Data(contentsOf: url)

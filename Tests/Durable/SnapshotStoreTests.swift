@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct SnapshotStoreTests {
   private func snapshot(_ index: UInt64, term: UInt64 = 1) -> StoredSnapshot {
-    StoredSnapshot(index: index, term: term, metadata: Array("meta \(index)".utf8), state: [UInt8](repeating: UInt8(index), count: 5000))
+    StoredSnapshot(
+      index: index, term: term, metadata: Array("meta \(index)".utf8),
+      state: [UInt8](repeating: UInt8(index), count: 5000))
   }
 
   @Test func newestIsReadBackAndTwoAreKept() throws {

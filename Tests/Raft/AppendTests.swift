@@ -50,7 +50,8 @@ import Wire
   }
 
   @Test func aConflictSkipsTheWholeTerm() throws {
-    var node = try MachineFixture(voters: 3, log: [.command(2, 2), .command(3, 3), .command(4, 3), .command(5, 3)], term: 4)
+    var node = try MachineFixture(
+      voters: 3, log: [.command(2, 2), .command(3, 3), .command(4, 3), .command(5, 3)], term: 4)
     let response = node.append(4, after: 5, 4)
     #expect(response?.success == false && response?.lastIndex == 2)
   }
@@ -100,7 +101,9 @@ import Wire
 
   @Test func writesOfOneTurnAreOneTransaction() throws {
     var node = try MachineFixture(voters: 3)
-    for index in UInt64(2)...20 { _ = node.append(2, after: LogIndex(index - 1), index == 2 ? 1 : 2, [.command(LogIndex(index), 2)]) }
+    for index in UInt64(2)...20 {
+      _ = node.append(2, after: LogIndex(index - 1), index == 2 ? 1 : 2, [.command(LogIndex(index), 2)])
+    }
     #expect(node.machine.storage.count == 1)
     #expect(node.sync().count == 19)
   }

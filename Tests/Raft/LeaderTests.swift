@@ -105,7 +105,9 @@ import Wire
   @Test func aRefusalWithAHintGoesBackAtOnce() throws {
     var node = try MachineFixture(voters: 3, log: (UInt64(2)...50).map { LogEntry.command(LogIndex($0), 1) })
     node.lead()
-    let request = node.takeRequests().first { $0.to == "n2" && $0.request.kind == .appendEntries && $0.exchange != .heartbeat(2) }
+    let request = node.takeRequests().first {
+      $0.to == "n2" && $0.request.kind == .appendEntries && $0.exchange != .heartbeat(2)
+    }
     let exchange = try #require(request?.exchange)
     let refusal = AppendEntriesResponse(
       header: MachineFixture.header(2), term: 2, lastIndex: 10, success: false, noRetryBackoff: true)
@@ -170,7 +172,8 @@ import Wire
     node.lead()
     node.sync()
     node.confirm(2)
-    _ = try node.machine.changeConfiguration(.addNonvoter(MachineFixture.server(3)), at: node.now, effects: &node.effects)
+    _ = try node.machine.changeConfiguration(
+      .addNonvoter(MachineFixture.server(3)), at: node.now, effects: &node.effects)
     node.sync()
     let before = node.machine.commitIndex
     node.confirm(3)
@@ -186,7 +189,9 @@ import Wire
     #expect(try demoted.applying(.addVoter(MachineFixture.server(3))) == base)
     #expect(try base.applying(.remove(id: "n1")).servers.map(\.id) == ["n2", "n3"])
     #expect(throws: RaftError.unknownServer) { try base.applying(.remove(id: "n9")) }
-    #expect(try base.applying(.addVoter(RaftServer(id: "n9", address: MachineFixture.address(1)))).defect == .duplicateAddress)
+    #expect(
+      try base.applying(.addVoter(RaftServer(id: "n9", address: MachineFixture.address(1)))).defect == .duplicateAddress
+    )
   }
 
   @Test func aLeaderThatRemovesItselfLeadsUntilThatIsCommitted() throws {

@@ -19,7 +19,9 @@ struct MachineFixture {
   }
 
   /// Server 1 of a cluster of `voters`, bootstrapped unless there are none.
-  init(voters: Int, log: [LogEntry] = [], term: Term? = nil, version: Int64 = 3, disk: VirtualDisk = VirtualDisk()) throws {
+  init(voters: Int, log: [LogEntry] = [], term: Term? = nil, version: Int64 = 3, disk: VirtualDisk = VirtualDisk())
+    throws
+  {
     self.disk = disk
     var writes: [LogEntry] = []
     if voters > 0 {
@@ -58,7 +60,9 @@ struct MachineFixture {
   mutating func takeRequests() -> [(request: RaftRequest, to: String, exchange: RaftExchange)] {
     var requests: [(RaftRequest, String, RaftExchange)] = []
     for output in machine.outputs {
-      if case .request(let request, let server, _, let exchange) = output { requests.append((request, server.id, exchange)) }
+      if case .request(let request, let server, _, let exchange) = output {
+        requests.append((request, server.id, exchange))
+      }
     }
     machine.outputs.removeAll()
     return requests

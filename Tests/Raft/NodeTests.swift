@@ -11,7 +11,9 @@ import Wire
     let servers = (0..<count).map { cluster.raftServer($0) }
     for number in 0..<count {
       cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch { Issue.record("\(error)") }
+        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
+          Issue.record("\(error)")
+        }
         node.campaign(at: now, effects: &effects)
       }
     }
@@ -39,7 +41,9 @@ import Wire
     cluster.crash(0)
     for number in 1..<3 {
       cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch { Issue.record("\(error)") }
+        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
+          Issue.record("\(error)")
+        }
         node.campaign(at: now, effects: &effects)
       }
     }
@@ -52,7 +56,9 @@ import Wire
     cluster.run(until: cluster.now + .seconds(1))
     var index: LogIndex = 0
     cluster.call(leader) { node, effects, now in
-      do throws(RaftError) { index = try node.propose([9], at: now, effects: &effects) } catch { Issue.record("\(error)") }
+      do throws(RaftError) { index = try node.propose([9], at: now, effects: &effects) } catch {
+        Issue.record("\(error)")
+      }
     }
     // Three ways of at most 3 ms, two disks of at most 5 ms: no timer is involved in learning the commit index.
     #expect(cluster.run(for: .milliseconds(25)) { cluster.servers.allSatisfy { $0.appliedIndex >= index } })
@@ -63,7 +69,9 @@ import Wire
     let servers = (0..<3).map { cluster.raftServer($0) }
     for number in 0..<3 {
       cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch { Issue.record("\(error)") }
+        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
+          Issue.record("\(error)")
+        }
         node.campaign(at: now, effects: &effects)
       }
     }
@@ -110,8 +118,8 @@ import Wire
     #expect(cluster.checker.violations.isEmpty)
   }
 
-  /// A server that knows a leader only from its requests (it holds no configuration yet) must forget a silent one, or it
-  /// would refuse its vote to everybody for ever.
+  /// A server that knows a leader only from its requests (it holds no configuration yet) must forget a silent one, or
+  /// it would refuse its vote to everybody for ever.
   @Test func aServerWithoutConfigurationForgetsASilentLeader() throws {
     var node = try MachineFixture(voters: 0)
     #expect(node.heartbeat(2, from: 2)?.success == true)
@@ -154,7 +162,9 @@ import Wire
     let servers = (0..<3).map { cluster.raftServer($0) }
     for number in 0..<3 {
       cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch { Issue.record("\(error)") }
+        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
+          Issue.record("\(error)")
+        }
         node.campaign(at: now, effects: &effects)
       }
     }

@@ -4,8 +4,8 @@ import Wire
 
 @testable import Raft
 
-/// Each seed draws a cluster, a schedule of faults and a workload. Safety is checked all the time; after the faults stop,
-/// the cluster must elect a leader, accept a command and bring every server of its configuration up to date.
+/// Each seed draws a cluster, a schedule of faults and a workload. Safety is checked all the time; after the faults
+/// stop, the cluster must elect a leader, accept a command and bring every server of its configuration up to date.
 ///
 /// A failure names its seed: `Scenario(seed: n).run()` repeats it exactly.
 @Suite struct SimulationTests {

@@ -77,7 +77,8 @@ import Wire
     transport.handleReceived(id, bytes.bytes, at: now, effects: &effects)
     #expect(transport.arrivals.count == 3)
     func reply(_ sequence: UInt64) {
-      transport.reply(response(LogIndex(sequence)), to: ReplyToken(connection: id, sequence: sequence), effects: &effects)
+      transport.reply(
+        response(LogIndex(sequence)), to: ReplyToken(connection: id, sequence: sequence), effects: &effects)
     }
     reply(2)
     reply(1)
