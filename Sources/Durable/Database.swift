@@ -209,7 +209,9 @@ import Synchronization
     return first...last
   }
 
-  private func index(at cursor: OpaquePointer?, _ operation: MDB_cursor_op, _ start: [UInt8]?) throws(DurableError) -> UInt64? {
+  private func index(at cursor: OpaquePointer?, _ operation: MDB_cursor_op, _ start: [UInt8]?) throws(DurableError)
+    -> UInt64?
+  {
     var data = unsafe MDB_val()
     var found: UInt64?
     let code = unsafe withValue(start ?? []) { value in

@@ -80,7 +80,8 @@ enum Files {
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       count = 0
       while count < size {
-        let got = unsafe systemRead(descriptor, UnsafeMutableRawPointer(buffer.baseAddress)?.advanced(by: count), size - count)
+        let got = unsafe systemRead(
+          descriptor, UnsafeMutableRawPointer(buffer.baseAddress)?.advanced(by: count), size - count)
         if got < 0 {
           if errno == EINTR { continue }
           code = errno
@@ -150,7 +151,8 @@ enum Files {
     return names.sorted()
   }
 
-  /// Takes the advisory lock of a directory; the lock lives as long as the returned descriptor, and dies with the process.
+  /// Takes the advisory lock of a directory; the lock lives as long as the returned descriptor, and dies with the
+  /// process.
   static func lock(_ directory: String) throws(DurableError) -> Int32 {
     let path = directory + "/in-use"
     let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The durable log and the term and vote, in one LMDB environment.
 ///
-/// `perform` blocks until the batch is durable and is meant for a worker thread, one batch at a time. Everything else may
-/// be called from the loop's thread at the same time: reads go to the memory map and see the last finished batch.
+/// `perform` blocks until the batch is durable and is meant for a worker thread, one batch at a time. Everything else
+/// may be called from the loop's thread at the same time: reads go to the memory map and see the last finished batch.
 public final class LogStore: Sendable {
   /// How large the log may grow, in bytes. The file grows with what is stored; nothing is allocated ahead.
   public struct Limits: Hashable, Sendable {
@@ -145,7 +145,8 @@ public final class LogStore: Sendable {
       guard let bounds = try reader.entryBounds() else { return state }
       let (expected, overflow) = (bounds.upperBound - bounds.lowerBound).addingReportingOverflow(1)
       guard !overflow, reader.entryCount(hasHardState: state.hardState != nil) == expected else {
-        throw .damaged(path: directory, what: "entries between \(bounds.lowerBound) and \(bounds.upperBound) are missing")
+        throw .damaged(
+          path: directory, what: "entries between \(bounds.lowerBound) and \(bounds.upperBound) are missing")
       }
       for index in [bounds.lowerBound, bounds.upperBound] {
         guard try entry(index, reader) != nil else { throw damaged("entry \(index)", .missing) }
@@ -157,7 +158,8 @@ public final class LogStore: Sendable {
 
   /// Entries from `first` to at most `last`, in order, stopping after about `maximumBytes`; at least one if `first` is
   /// stored, none if it is not.
-  public func entries(from first: UInt64, through last: UInt64, maximumBytes: Int) throws(DurableError) -> [StoredEntry] {
+  public func entries(from first: UInt64, through last: UInt64, maximumBytes: Int) throws(DurableError) -> [StoredEntry]
+  {
     try database.read { (reader) throws(DurableError) -> [StoredEntry] in
       var result: [StoredEntry] = []
       var bytes = 0

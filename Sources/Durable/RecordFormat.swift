@@ -1,7 +1,7 @@
 import Base
 
-/// How records look in the database. Keys are ordered so that entries follow the fixed records and appends go to the end:
-/// `A` format version, `H` hard state, `L` + 8 bytes big-endian index for an entry.
+/// How records look in the database. Keys are ordered so that entries follow the fixed records and appends go to the
+/// end: `A` format version, `H` hard state, `L` + 8 bytes big-endian index for an entry.
 ///
 /// A value is: format byte 1, CRC-64 of key and payload (8 bytes), payload.
 enum RecordFormat {

@@ -86,8 +86,8 @@ extension RaftMachine {
     return candidate
   }
 
-  /// Stores what is new. Returns the last index that is now known to be the leader's; `nil` when the request contradicts
-  /// itself or what is committed.
+  /// Stores what is new. Returns the last index that is now known to be the leader's; `nil` when the request
+  /// contradicts itself or what is committed.
   private mutating func store(
     _ entries: [LogEntry], after previous: LogIndex, effects: inout Effects
   ) -> LogIndex? {

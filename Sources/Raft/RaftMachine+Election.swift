@@ -54,9 +54,27 @@ extension RaftMachine {
     if rank == 0 { electionTimeout(at: now, effects: &effects) }
   }
 
+  /// A connection of the leader ended, as it does when its process dies.
+  mutating func leaderConnectionEnded(address: String) {
+    guard role == .follower, leader?.address == address, mayCampaign, !isHalted else { return }
+    outputs.append(.probe(address: address))
+  }
+
+  /// Nothing listens where the leader was: its process is gone, and waiting for the timer would only prolong the
+  /// outage. Pre-votes keep a wrong conclusion harmless: servers that still hear the leader refuse them.
+  mutating func leaderIsGone(address: String, at now: Instant, effects: inout Effects) {
+    guard role == .follower, leader?.address == address, mayCampaign, !isHalted else { return }
+    effects.log.log(.warn, "nomad.raft", "leader refuses connections, starting election early", ["leader": address])
+    setLeader(nil)
+    earlyUntil = now + timings.heartbeatTimeout
+    electionDeadline = now + effects.random.interval(.zero, timings.campaignStagger)
+  }
+
   mutating func electionTimeout(at now: Instant, effects: inout Effects) {
     guard mayCampaign else {
-      if leader != nil { effects.log.log(.warn, "nomad.raft", "heartbeat timeout reached, not part of stable configuration") }
+      if leader != nil {
+        effects.log.log(.warn, "nomad.raft", "heartbeat timeout reached, not part of stable configuration")
+      }
       setLeader(nil)
       return restartElectionTimer(at: now, effects: &effects)
     }
@@ -152,8 +170,11 @@ extension RaftMachine {
   mutating func handleBallotFailure(
     of id: String, asked: Term, isPreVote: Bool, closed: Bool, at now: Instant, effects: inout Effects
   ) {
-    guard ballot.term == asked, ballot.isPreVote == isPreVote, role == .candidate || role == .preCandidate else { return }
-    if isPreVote, closed, !peersWithIdentity.contains(id), let vote = ballot.votes.first(where: { $0.server.id == id }) {
+    guard ballot.term == asked, ballot.isPreVote == isPreVote, role == .candidate || role == .preCandidate else {
+      return
+    }
+    if isPreVote, closed, !peersWithIdentity.contains(id), let vote = ballot.votes.first(where: { $0.server.id == id })
+    {
       // Old nodes close the connection on this question, and never tell their id. Were that a refusal, a cluster of one
       // new and one old voter could never be led by the new one (raft.md 5.1). Pre-votes are a courtesy, so a wrong
       // guess costs little.

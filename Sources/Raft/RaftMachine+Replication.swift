@@ -44,9 +44,12 @@ extension RaftMachine {
     let told = min(commitIndex, previous + entries.count)
     leadership.peers[position].inFlight += 1
     leadership.peers[position].sentCommit = told
-    if leadership.peers[position].state == .pipeline { leadership.peers[position].nextIndex = previous + (entries.count + 1) }
+    if leadership.peers[position].state == .pipeline {
+      leadership.peers[position].nextIndex = previous + (entries.count + 1)
+    }
     // Idle peers that know the commit index need no stream of refreshes; a rare one finds a dead connection.
-    let pace = told < commitIndex || leadership.peers[position].confirmedCommit < commitIndex
+    let pace =
+      told < commitIndex || leadership.peers[position].confirmedCommit < commitIndex
       ? timings.commitTimeout : timings.heartbeatTimeout
     leadership.peers[position].refreshAt = now + effects.random.interval(pace, pace * 2)
     let exchange = RaftExchange.append(

@@ -21,7 +21,8 @@ extension RaftMachine {
     events.append(.snapshotWanted)
   }
 
-  /// The state as of `index`. Saved, and sent to the peers that wait for one. Ignored when it is older than what we have.
+  /// The state as of `index`. Saved, and sent to the peers that wait for one. Ignored when it is older than what we
+  /// have.
   mutating func provideSnapshot(
     _ state: [UInt8], at index: LogIndex, now: Instant, effects: inout Effects
   ) {

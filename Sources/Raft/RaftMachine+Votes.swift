@@ -54,9 +54,9 @@ extension RaftMachine {
 
   /// What the own configuration says about a candidate.
   ///
-  /// The newer library refuses everybody it does not know. Followed to the letter that can block a cluster: a voter whose
-  /// configuration is older than the candidate's would refuse it for ever, although its vote is needed. So a candidate
-  /// whose log is strictly newer than ours counts as a voter: our configuration may be outdated, its cannot.
+  /// The newer library refuses everybody it does not know. Followed to the letter that can block a cluster: a voter
+  /// whose configuration is older than the candidate's would refuse it for ever, although its vote is needed. So a
+  /// candidate whose log is strictly newer than ours counts as a voter: our configuration may be outdated, its cannot.
   private func standing(
     of header: RaftHeader, address: String, _ lastIndex: LogIndex, _ lastTerm: Term
   ) -> Standing {

@@ -78,11 +78,15 @@ struct RaftMachine {
   var ownServer: RaftServer? { history.latest.servers.first { configuration.isSelf($0) } }
   var isVoter: Bool { ownServer?.isVoter ?? false }
 
+  /// Without a configuration there is nothing to stand for, but a leader that fell silent must be forgotten all the
+  /// same: as long as it is known, nobody else gets our vote.
+  private var hasElectionTimer: Bool { !history.latest.isEmpty || leader != nil }
+
   var deadline: Instant? {
     if isHalted { return nil }
     if deliveredIndex < commitIndex { return .start }
     if role == .leader { return leaderDeadline }
-    guard !history.latest.isEmpty else { return nil }
+    guard hasElectionTimer else { return nil }
     return earliest(electionDeadline, ballotRetryDeadline)
   }
 
@@ -91,7 +95,7 @@ struct RaftMachine {
     deliver(effects: &effects)
     if role == .leader {
       leaderTimeout(at: now, effects: &effects)
-    } else if !history.latest.isEmpty {
+    } else if hasElectionTimer {
       if now >= electionDeadline {
         electionTimeout(at: now, effects: &effects)
       } else {
@@ -193,6 +197,8 @@ enum RaftOutput {
   case reply(RaftReply, ReplyToken)
   /// The server is no longer ours to talk to: its connections may go.
   case forget(id: String)
+  /// Find out whether anything listens at the address of a leader whose connection ended.
+  case probe(address: String)
   /// Leadership ended: what is queued for sending is void.
   case idle
 }

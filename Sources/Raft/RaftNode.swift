@@ -10,8 +10,8 @@ public struct RaftNode {
   var machine: RaftMachine
   var transport: RaftTransport
 
-  /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it are
-  /// delivered again as they become known to be committed.
+  /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it
+  /// are delivered again as they become known to be committed.
   /// Throws `.damaged` when what is on disk contradicts itself.
   public init(
     configuration: RaftNodeConfiguration, restoring state: RaftRestoredState, reader: any LogReader,
@@ -206,6 +206,7 @@ public struct RaftNode {
       transport.send(request, to: server, channel, exchange, at: now, effects: &effects)
     case .reply(let reply, let token): transport.reply(reply, to: token, effects: &effects)
     case .forget(let id): transport.forget(id, effects: &effects)
+    case .probe(let address): transport.startProbe(of: address, effects: &effects)
     case .idle: transport.closeHeartbeats(effects: &effects)
     }
   }
@@ -215,10 +216,22 @@ public struct RaftNode {
     case .request(let request, let token):
       machine.noteIdentity(request.header)
       machine.handleRequest(request, token, at: now, effects: &effects)
+      noteLeaderConnection(request, token)
     case .reply(let reply, let id, let exchange):
       machine.handleReply(reply, from: id, to: exchange, at: now, effects: &effects)
     case .failure(let exchange, let id, let closed):
       machine.handleFailure(of: exchange, with: id, closed: closed, at: now, effects: &effects)
+    case .leaderConnectionEnded(let address): machine.leaderConnectionEnded(address: address)
+    case .nobodyListens(let address): machine.leaderIsGone(address: address, at: now, effects: &effects)
     }
+  }
+
+  /// Remembers which connections the leader uses; their end is the first sign of its death.
+  private mutating func noteLeaderConnection(_ request: RaftRequest, _ token: ReplyToken) {
+    guard case .appendEntries(let append) = request, let leader = machine.leader,
+      leader.address == machine.address(of: append.header, or: append.leader),
+      transport.accepted[token.connection]?.leader != leader.address
+    else { return }
+    transport.accepted[token.connection]?.leader = leader.address
   }
 }

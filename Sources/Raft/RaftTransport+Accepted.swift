@@ -10,6 +10,8 @@ struct AcceptedConnection {
   /// One per request that is not answered on the wire; `nil` until the reply is ready.
   var slots: [RaftReply?] = []
   var isPaused = false
+  /// Address of the leader whose requests came in here.
+  var leader: String?
   var lastReceived: Instant
 }
 
@@ -59,8 +61,8 @@ extension RaftTransport {
     }
   }
 
-  /// Fills the slot of a request and sends what is ready from the front on. A connection that ended meanwhile is none of
-  /// our concern.
+  /// Fills the slot of a request and sends what is ready from the front on. A connection that ended meanwhile is none
+  /// of our concern.
   mutating func reply(_ reply: RaftReply, to token: ReplyToken, effects: inout Effects) {
     guard let connection = accepted[token.connection], token.sequence >= connection.firstSequence else { return }
     let position = Int(token.sequence - connection.firstSequence)

@@ -75,6 +75,10 @@ extension RaftTransport {
   }
 
   mutating func handleConnected(_ id: ConnectionID, at now: Instant, effects: inout Effects) {
+    if probe?.connection == id {
+      probe = nil
+      return effects.outbox.close(id)
+    }
     guard let position = channels.firstIndex(where: { $0.connection == id }) else { return }
     channels[position].isOpen = true
     effects.outbox.send(id) { $0.append(RaftWire.streamByte) }
@@ -113,6 +117,12 @@ extension RaftTransport {
       }
     }
     if channels[position].decoder.bufferedBytes > 0 { fail(position, closed: false, effects: &effects) }
+  }
+
+  /// Dials and hangs up, one address at a time.
+  mutating func startProbe(of text: String, effects: inout Effects) {
+    guard probe == nil, let address = SocketAddress(text) else { return }
+    probe = (effects.outbox.connect(to: address, within: timings.heartbeatTimeout), text)
   }
 
   /// Ends a connection at once.

@@ -11,6 +11,10 @@ struct RaftTransport {
     case request(RaftRequest, ReplyToken)
     case reply(RaftReply, from: String, RaftExchange)
     case failure(RaftExchange, with: String, closed: Bool)
+    /// A connection on which a leader sent its requests ended.
+    case leaderConnectionEnded(address: String)
+    /// A probe found that nothing listens there.
+    case nobodyListens(address: String)
   }
 
   let timings: RaftTimings
@@ -18,6 +22,7 @@ struct RaftTransport {
   var channels: [DialledChannel] = []
   var accepted: [ConnectionID: AcceptedConnection] = [:]
   var arrivals: [Arrival] = []
+  var probe: (connection: ConnectionID, address: String)?
 
   /// Accepted connections kept; peers open about three each.
   static let maximumAccepted = 1024
@@ -30,7 +35,7 @@ struct RaftTransport {
   }
 
   func owns(_ id: ConnectionID) -> Bool {
-    accepted[id] != nil || channels.contains { $0.connection == id }
+    accepted[id] != nil || probe?.connection == id || channels.contains { $0.connection == id }
   }
 
   var deadline: Instant? {
@@ -64,7 +69,16 @@ struct RaftTransport {
   }
 
   mutating func handleDisconnected(_ id: ConnectionID, _ end: StreamEnd, effects: inout Effects) {
-    if accepted.removeValue(forKey: id) != nil { return }
+    if let connection = accepted.removeValue(forKey: id) {
+      if let address = connection.leader { arrivals.append(.leaderConnectionEnded(address: address)) }
+      return
+    }
+    if let probe, probe.connection == id {
+      self.probe = nil
+      // Only a refusal proves something; silence may be the network.
+      if end == .refused { arrivals.append(.nobodyListens(address: probe.address)) }
+      return
+    }
     guard let position = channels.firstIndex(where: { $0.connection == id }) else { return }
     let closed = channels[position].isOpen && (end == .finished || end == .reset)
     drop(position, closed: closed)

@@ -4,12 +4,12 @@ import Wire
 
 @testable import Raft
 
-/// Each seed draws a cluster, a schedule of faults and a workload. Safety is checked all the time; after the faults stop,
-/// the cluster must elect a leader, accept a command and bring every server of its configuration up to date.
+/// Each seed draws a cluster, a schedule of faults and a workload. Safety is checked all the time; after the faults
+/// stop, the cluster must elect a leader, accept a command and bring every server of its configuration up to date.
 ///
 /// A failure names its seed: `Scenario(seed: n).run()` repeats it exactly.
 @Suite struct SimulationTests {
-  @Test(arguments: 0..<24) func survivesFaultsAndConvergesAfterThem(_ block: Int) {
+  @Test(arguments: 0..<20) func survivesFaultsAndConvergesAfterThem(_ block: Int) {
     for seed in (block * 10)..<(block * 10 + 10) {
       let scenario = Scenario(seed: UInt64(seed))
       scenario.run()
@@ -52,10 +52,10 @@ final class Scenario {
       limits.snapshotThreshold = 10 + random.below(60)
       limits.trailingEntries = random.below(40)
       limits.cachedEntries = 4 + random.below(20)
-      limits.entriesPerRequest = 1 + random.below(16)
+      limits.entriesPerRequest = 4 + random.below(16)
       limits.entriesPerDelivery = 1 + random.below(20)
     }
-    limits.flight = 1 + random.below(16)
+    limits.flight = 2 + random.below(16)
     cluster = VirtualCluster(count: count, seed: random.next(), limits: limits)
     cluster.resetChance = random.chance(0.5) ? 0.01 : 0
     if random.chance(0.3) { cluster.latency = (.milliseconds(1), .milliseconds(100)) }

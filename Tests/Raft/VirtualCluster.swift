@@ -68,6 +68,7 @@ final class VirtualCluster {
   var checker = Checker()
   var limits: RaftLimits
   var eventCount = 0
+  var restores = 0
 
   init(count: Int, seed: UInt64, limits: RaftLimits = RaftLimits()) {
     random = RandomSource(seed: seed)
@@ -223,6 +224,7 @@ final class VirtualCluster {
           checker.state(servers[number].stateHash, at: entry.index, by: number)
         }
       case .restoreSnapshot(let metadata, let state):
+        restores += 1
         servers[number].appliedIndex = metadata.index
         servers[number].stateHash = Checker.hash(of: state)
         checker.state(servers[number].stateHash, at: metadata.index, by: number)
@@ -253,7 +255,9 @@ final class VirtualCluster {
       case .connect(let id, let address, let within): dial(number, id, address, within)
       case .send(let id, let payload):
         guard let index = byID[number][id] else { continue }
-        send(index, toDialer: connections[index].dialer != number || connections[index].dialerID != id, Array(outbox.arena[payload]))
+        send(
+          index, toDialer: connections[index].dialer != number || connections[index].dialerID != id,
+          Array(outbox.arena[payload]))
       case .close(let id), .abort(let id):
         guard let index = byID[number].removeValue(forKey: id), !connections[index].isOver else { continue }
         let byDialer = connections[index].dialer == number && connections[index].dialerID == id
@@ -276,12 +280,15 @@ final class VirtualCluster {
 
   private func connected(_ index: Int, _ ok: Bool) {
     let connection = connections[index]
-    guard servers[connection.dialer].life == connection.dialerLife, byID[connection.dialer][connection.dialerID] == index
+    guard servers[connection.dialer].life == connection.dialerLife,
+      byID[connection.dialer][connection.dialerID] == index
     else { return }
     guard ok, servers[connection.acceptor].node != nil else {
       connections[index].isOver = true
       byID[connection.dialer][connection.dialerID] = nil
-      return call(connection.dialer) { $0.handleDisconnected(connection.dialerID, ok ? .refused : .timedOut, at: $2, effects: &$1) }
+      return call(connection.dialer) {
+        $0.handleDisconnected(connection.dialerID, ok ? .refused : .timedOut, at: $2, effects: &$1)
+      }
     }
     let id = servers[connection.acceptor].effects.outbox.makeConnectionID()
     connections[index].acceptorID = id

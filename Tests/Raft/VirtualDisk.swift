@@ -3,8 +3,8 @@ import Wire
 
 @testable import Raft
 
-/// A disk that keeps what was completed and loses, in a crash, what was not (or keeps a part of it: the machine must not
-/// care which).
+/// A disk that keeps what was completed and loses, in a crash, what was not (or keeps a part of it: the machine must
+/// not care which).
 final class VirtualDisk: LogReader {
   struct Contents {
     var hardState = HardState()
