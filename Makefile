@@ -7,7 +7,8 @@ DESTDIR ?=
 ROUNDS  ?= 10
 SERVERS ?= 3
 MINUTES ?= 10
-RUNS    ?= 1
+RUNS    ?= 20
+SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 
 # The programs as they are installed: optimised, Swift's libraries linked in, symbols stripped.
 DIST := $(SCRATCH)/dist
@@ -46,8 +47,9 @@ down: ## Stop that cluster; its data stays until make clean
 bench: release ## Measure how fast SERVERS=3 servers form a cluster, over ROUNDS=10 rounds
 	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 1 --failover --rounds $(ROUNDS)
 
-sim: deps ## Run the simulation: RUNS=1 seeds from SEED=... on, or a fresh one
-	NOMADD_SIM_SEED="$(SEED)" NOMADD_SIM_RUNS="$(RUNS)" \
+sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fresh seed on
+	@first=$(SEED); echo "repeat with: make sim SEED=$$first RUNS=$(RUNS)"; \
+	NOMADD_SIM_SEED=$$first NOMADD_SIM_RUNS=$(RUNS) \
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
 
 soak: release ## Form, break and end clusters for MINUTES=10

@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Dependencies point one way (docs/ARCHITECTURE.md):
-// Base <- Wire <- protocol machines <- Server, Client <- Agent, Simulator <- executables.
+// Base <- Wire <- protocol machines <- Server, Client <- Agent <- executables.
 // Tests/Tidy reads the import statements and enforces it.
 
 let settings: [SwiftSetting] = [
@@ -24,20 +24,17 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name + "Tests", dependencies: dependencies, path: "Tests/" + name, swiftSettings: settings)
 }
 
-let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
   name: "nomadd",
   products: [],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: [
     .systemLibrary(name: "CLibUV", path: "CLibUV", providers: [.apt(["libuv1-dev"])]),
     .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
-    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
     .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
 
@@ -48,11 +45,10 @@ let package = Package(
     module("Membership", ["Gossip"]),
     module("Raft", ["Wire"]),
     module("RPC", ["Wire"]),
-    module("Security", ["Wire", "COpenSSL"]),
     module("HTTP", ["Wire", "CHTTPParser"]),
     module("State", ["Wire"]),
 
-    module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
+    module("Server", ["Membership", "Raft", "RPC", "State"]),
     module("Client", ["RPC"]),
     module("Configuration", ["Base", argumentParser]),
     module("API", ["HTTP"]),
@@ -60,7 +56,6 @@ let package = Package(
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
-    module("Simulator", ["Server", "Client"]),
     module("Agent", ["API", "Server", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
     module("Harness", ["HTTP"]),
 
@@ -74,19 +69,16 @@ let package = Package(
     tests("Membership", ["Membership"]),
     tests("Raft", ["Raft"]),
     tests("RPC", ["RPC"]),
-    tests("Security", ["Security"]),
     tests("HTTP", ["HTTP"]),
     tests("State", ["State"]),
-    tests("Server", ["Server", "Simulator"]),
+    tests("Server", ["Server"]),
     tests("Client", ["Client"]),
     tests("Configuration", ["Configuration"]),
     tests("API", ["API", "nomad"]),
     tests("Reactor", ["Reactor"]),
     tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
-    tests("Simulation", ["Simulator"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
-    tests("Interop", ["Membership", "Raft", "RPC", "Reactor"]),
     tests("Tidy", []),
   ]
 )

@@ -96,7 +96,8 @@ extension AgentShell {
       case .success(let bytes):
         // An empty string is one byte: no leader is known.
         answer.server = bytes.count > 1
-          ? HealthAnswer.Check(isHealthy: true, message: "ok") : HealthAnswer.Check(isHealthy: false, message: "no leader")
+          ? HealthAnswer.Check(isHealthy: true, message: "ok")
+          : HealthAnswer.Check(isHealthy: false, message: "no leader")
       case .failure(let error): answer.server = HealthAnswer.Check(isHealthy: false, message: error.text)
       }
       respond(request.request, request.context, .health(answer))

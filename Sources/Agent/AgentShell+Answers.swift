@@ -34,7 +34,8 @@ extension AgentShell {
 
   var agentSelf: AgentSelfAnswer {
     AgentSelfAnswer(
-      configuration: configurationAnswer.json, member: server.map { Self.answer($0.membership.local) }, stats: statistics)
+      configuration: configurationAnswer.json, member: server.map { Self.answer($0.membership.local) },
+      stats: statistics)
   }
 
   private var statistics: [String: [String: String]] {
@@ -58,15 +59,16 @@ extension AgentShell {
 
   private var runtime: [String: String] {
     [
-      "arch": NomadVersion.architecture, "kernel.name": "linux", "version": "swift", "max_procs": "1", "goroutines": "1",
-      "cpu_count": "\(HostSystem.processorCount)",
+      "arch": NomadVersion.architecture, "kernel.name": "linux", "version": "swift", "max_procs": "1",
+      "goroutines": "1", "cpu_count": "\(HostSystem.processorCount)",
     ]
   }
 
   private func nomadStatistics(_ server: ServerMachine) -> [String: String] {
     [
       "server": "true", "leader": "\(server.raft.role == .leader)", "leader_addr": server.raft.leader?.address ?? "",
-      "bootstrap": "\(configuration.server?.bootstrapExpect == 1)", "known_regions": "\(server.directory.regions.count)",
+      "bootstrap": "\(configuration.server?.bootstrapExpect == 1)",
+      "known_regions": "\(server.directory.regions.count)",
     ]
   }
 
@@ -175,7 +177,8 @@ extension AgentShell {
       "Servers": .array(
         report.servers.map {
           [
-            "Name": .string($0.name), "ID": .string($0.id), "Address": .string($0.address), "Status": .string($0.status),
+            "Name": .string($0.name), "ID": .string($0.id), "Address": .string($0.address),
+            "Status": .string($0.status),
             "Voter": .bool($0.isVoter), "Expect": .integer(Int64($0.expect)), "Note": .string($0.note),
           ]
         }),

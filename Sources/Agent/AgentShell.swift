@@ -7,8 +7,8 @@ import Reactor
 import Server
 import Telemetry
 
-/// The shell of one agent: carries what the loop reports to the machines, and what the machines want to the network, the
-/// disk and the log. Everything runs on the loop's thread; only blocking work leaves it.
+/// The shell of one agent: carries what the loop reports to the machines, and what the machines want to the network,
+/// the disk and the log. Everything runs on the loop's thread; only blocking work leaves it.
 final class AgentShell: LoopDelegate {
   let configuration: AgentConfiguration
   let loop: Loop
@@ -121,7 +121,9 @@ final class AgentShell: LoopDelegate {
   func deadlineReached() {
     let now = loop.moment
     if server?.deadline.map({ $0 <= now.instant }) ?? false { server?.handleTimeout(at: now, effects: &effects) }
-    if client?.deadline.map({ $0 <= now.instant }) ?? false { client?.handleTimeout(at: now.instant, effects: &effects) }
+    if client?.deadline.map({ $0 <= now.instant }) ?? false {
+      client?.handleTimeout(at: now.instant, effects: &effects)
+    }
     if http.deadline.map({ $0 <= now.instant }) ?? false { http.handleTimeout(at: now.instant, effects: &effects) }
     notify { notifier throws(ServiceNotifier.Failure) in try notifier.handleTimeout(at: now.instant) }
   }

@@ -43,7 +43,9 @@ func printText(_ text: String, to descriptor: Int32) {
   let bytes = Array((text.hasSuffix("\n") ? text : text + "\n").utf8)
   var offset = 0
   while offset < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress! + offset, bytes.count - offset) }
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe write(descriptor, $0.baseAddress! + offset, bytes.count - offset)
+    }
     if count < 0, errno == EINTR { continue }
     // Nobody reads: there is no better place to complain to.
     if count <= 0 { return }
@@ -152,7 +154,8 @@ private struct AgentStart {
     let settings = serverConfiguration(id: id, resolved, remembered: restored.gossipSnapshot)
     guard settings.tagsFit else {
       throw StartFailure(
-        sentence: "name, region, datacenter and zone of this server do not fit into 512 bytes of gossip tags; shorten them")
+        sentence: "name, region, datacenter and zone of this server do not fit into 512 bytes of gossip tags; "
+          + "shorten them")
     }
     do throws(RaftError) {
       return try ServerMachine(
@@ -220,7 +223,8 @@ private struct AgentStart {
       case .endpoint(let name): result.serverNames.append(name.description)
       case .service, .program:
         throw StartFailure(
-          sentence: "client retry_join: SRV and exec entries are supported for servers only; name the servers in client.servers")
+          sentence: "client retry_join: SRV and exec entries are supported for servers only; "
+            + "name the servers in client.servers")
       }
     }
     return ClientMachine(configuration: result, restoring: persisted, at: now, effects: &effects)
@@ -230,7 +234,8 @@ private struct AgentStart {
     [
       NodeAttribute("cpu.arch", NomadVersion.architecture),
       NodeAttribute("cpu.numcores", "\(HostSystem.processorCount)"), NodeAttribute("kernel.name", "linux"),
-      NodeAttribute("memory.totalbytes", "\(HostSystem.memoryBytes)"), NodeAttribute("nomad.version", NomadVersion.client),
+      NodeAttribute("memory.totalbytes", "\(HostSystem.memoryBytes)"),
+      NodeAttribute("nomad.version", NomadVersion.client),
       ServersChanged.attribute, NodeAttribute("unique.hostname", HostSystem.name),
     ]
   }

@@ -47,7 +47,8 @@ final class JoinResolution {
       loop.submitWork { ProgramOutput.read(arguments) } completion: { [self] result in
         switch result {
         case .success(let text): settleProgram(text, port, position)
-        case .failure(let error): settle(position, [], failure: "exec=\(arguments.joined(separator: " ")): \(error.text)")
+        case .failure(let error):
+          settle(position, [], failure: "exec=\(arguments.joined(separator: " ")): \(error.text)")
         }
       }
     }

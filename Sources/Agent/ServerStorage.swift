@@ -6,7 +6,8 @@ import State
 import Wire
 
 /// Everything a server keeps on disk, in Nomad's layout where Nomad has one:
-/// `node-id`, `serf/snapshot`, `raft/` (log and term), `raft/snapshots/`, and `bootstrap` for the promised first quorum.
+/// `node-id`, `serf/snapshot`, `raft/` (log and term), `raft/snapshots/`, and `bootstrap` for the first quorum that
+/// was promised.
 final class ServerStorage {
   let directory: String
   let log: LogStore
@@ -83,7 +84,8 @@ final class ServerStorage {
   private func restore(_ snapshot: StoredSnapshot, into restored: inout ServerRestoredState) throws(DurableError) {
     let metadata: SnapshotMetadata
     do throws(WireError) { metadata = try SnapshotMetadata(decoding: snapshot.metadata.bytes) } catch {
-      throw .damaged(path: snapshots.directory, what: "the metadata of the newest snapshot cannot be decoded (\(error))")
+      throw .damaged(
+        path: snapshots.directory, what: "the metadata of the newest snapshot cannot be decoded (\(error))")
     }
     do throws(SnapshotError) {
       restored.state = try StateStore(snapshot: snapshot.state.bytes, index: snapshot.index)

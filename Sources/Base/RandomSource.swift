@@ -1,7 +1,7 @@
 /// The agent's only source of randomness: xoshiro256**, seeded once, passed `inout` to the machines.
 ///
-/// Seeded by the shell from the operating system, by the simulator from the scenario's seed. Not for secrets: key
-/// material comes from `Security`.
+/// Seeded by the shell from the operating system, by a simulation from the scenario's seed. Not for secrets: key
+/// material comes from the operating system.
 public struct RandomSource: RandomNumberGenerator, Sendable {
   private var state: (UInt64, UInt64, UInt64, UInt64)
 

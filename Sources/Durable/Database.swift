@@ -7,7 +7,7 @@ import Synchronization
 /// LMDB lets the map be resized only while no transaction of the process is open. Readers hold `gate` while they read;
 /// the writer takes it only to resize.
 @safe final class Database: Sendable {
-  private nonisolated(unsafe) let environment: OpaquePointer
+  private let opened: Environment
   private let handle: MDB_dbi
   private let gate = Mutex(())
   private let path: String
@@ -29,10 +29,17 @@ import Synchronization
       unsafe mdb_env_close(environment)
       throw error
     }
-    unsafe self.environment = unsafe environment
+    opened = unsafe Environment(pointer: environment)
   }
 
   deinit { unsafe mdb_env_close(environment) }
+
+  private var environment: OpaquePointer { unsafe opened.pointer }
+
+  /// LMDB lets every thread use one environment; what a thread must not share are transactions.
+  private struct Environment: @unchecked Sendable {
+    let pointer: OpaquePointer
+  }
 
   private static func openHandle(_ environment: OpaquePointer, _ path: String) throws(DurableError) -> MDB_dbi {
     var transaction: OpaquePointer?

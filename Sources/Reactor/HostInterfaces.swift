@@ -37,11 +37,19 @@ public enum HostSystem {
       let address: IPAddress?
       let mask: IPAddress?
       if isIPv6 {
-        address = unsafe withUnsafeBytes(of: entry.address.address6.sin6_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
-        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask6.sin6_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+        address = unsafe withUnsafeBytes(of: entry.address.address6.sin6_addr) {
+          unsafe IPAddress(networkBytes: [UInt8]($0))
+        }
+        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask6.sin6_addr) {
+          unsafe IPAddress(networkBytes: [UInt8]($0))
+        }
       } else {
-        address = unsafe withUnsafeBytes(of: entry.address.address4.sin_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
-        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask4.sin_addr) { unsafe IPAddress(networkBytes: [UInt8]($0)) }
+        address = unsafe withUnsafeBytes(of: entry.address.address4.sin_addr) {
+          unsafe IPAddress(networkBytes: [UInt8]($0))
+        }
+        mask = unsafe withUnsafeBytes(of: entry.netmask.netmask4.sin_addr) {
+          unsafe IPAddress(networkBytes: [UInt8]($0))
+        }
       }
       guard let address else { continue }
       let bits = (mask?.networkBytes ?? []).reduce(0) { $0 + $1.nonzeroBitCount }

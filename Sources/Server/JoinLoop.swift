@@ -3,11 +3,12 @@ import Base
 /// Finds the other servers and never gives up: joins the configured addresses until the cluster is whole, then looks
 /// after those that are missing for as long as the server lives.
 ///
-/// Joining the own address is no success. Attempts begin at 100 ms and stay under half a second for the first minute, so
-/// that it hardly matters which server starts first; then they back off to `retryInterval`.
+/// Joining the own address is no success. Attempts begin at 100 ms and stay under half a second for the first minute,
+/// so that it hardly matters which server starts first; then they back off to `retryInterval`.
 ///
-/// Calling order: the owner calls `poll` when `deadline` is reached and after each answer, and carries out the directive
-/// it returns: `.resolve` is answered by `resolved`, `.join` by `joined` for every address and then `roundFinished`.
+/// Calling order: the owner calls `poll` when `deadline` is reached and after each answer, and carries out the
+/// directive it returns: `.resolve` is answered by `resolved`, `.join` by `joined` for every address and then
+/// `roundFinished`.
 public struct JoinLoop: Sendable {
   public struct Configuration: Hashable, Sendable {
     /// Whether there is anything to resolve: `retry_join` or `start_join` entries, kept by the shell.
@@ -119,7 +120,8 @@ public struct JoinLoop: Sendable {
     attempts += 1
     if !hasSucceeded, configuration.firstRoundIsFatal {
       state = .stopped
-      return .giveUp("start_join: no server could be joined (\(lastFailure)); start one of them first, or use retry_join")
+      return .giveUp(
+        "start_join: no server could be joined (\(lastFailure)); start one of them first, or use retry_join")
     }
     if !hasSucceeded, configuration.retryMax > 0,
       now - startedAt >= configuration.retryInterval * configuration.retryMax

@@ -78,8 +78,8 @@ extension ServerMachine {
     for server in raft.configuration.servers where !list.contains(where: { $0.address == server.address }) {
       list.append(
         QuorumReport.Server(
-          name: "(unknown)", id: server.id, address: server.address, status: "unknown", isVoter: server.isVoter, expect: 0,
-          note: "a Raft peer that gossip does not show"))
+          name: "(unknown)", id: server.id, address: server.address, status: "unknown", isVoter: server.isVoter,
+          expect: 0, note: "a Raft peer that gossip does not show"))
     }
     return list
   }

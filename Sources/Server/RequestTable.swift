@@ -10,7 +10,8 @@ enum Caller: Hashable, Sendable {
   case local(LocalCallID)
 }
 
-/// Requests that cannot be answered at once, by what they wait for. Bounded by the RPC machine's own limits on requests.
+/// Requests that cannot be answered at once, by what they wait for. The RPC machine's own limits on requests
+/// bound it.
 struct RequestTable: Sendable {
   /// A request kept whole, to be served again.
   struct Kept: Sendable {

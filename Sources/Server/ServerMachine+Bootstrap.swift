@@ -8,7 +8,8 @@ extension ServerMachine {
   static let bootstrapCallTimeout = Interval.milliseconds(700)
 
   var bootstrapView: BootstrapView {
-    let peers = directory.local.filter { $0.status != .left && $0.gossipName != configuration.gossipName }.map { entry in
+    let others = directory.local.filter { $0.status != .left && $0.gossipName != configuration.gossipName }
+    let peers = others.map { entry in
       BootstrapView.Peer(
         server: BootstrapServer(id: entry.raftID, address: "\(entry.address)"), name: entry.gossipName,
         expect: entry.expect, isAlive: entry.status == .alive, isVoter: entry.isVoter,
@@ -126,9 +127,9 @@ extension ServerMachine {
   /// How long a server that stands one against one waits for others that would tell who is the odd one.
   static let expectationGrace = Interval.seconds(1)
 
-  /// A server that joined others and differs from them in `bootstrap_expect` ends with one sentence: at once when most of
-  /// them disagree with it, after a moment when it is one against one. Servers that were joined only report the conflict:
-  /// a newcomer must not stop them. Nothing ends once Raft has begun.
+  /// A server that joined others and differs from them in `bootstrap_expect` ends with one sentence: at once when most
+  /// of them disagree with it, after a moment when it is one against one. Servers that were joined only report the
+  /// conflict: a newcomer must not stop them. Nothing ends once Raft has begun.
   mutating func checkExpectation() {
     expectationDue = nil
     guard configuration.bootstrapExpect != 0, hasJoinedOnce, raft.isPristine else { return }

@@ -30,7 +30,8 @@ extension ServerMachine {
     }
     var wait = Self.forwardTimeout
     if options.minimumQueryIndex > 0 {
-      let asked = options.maximumQueryTime > .zero ? min(options.maximumQueryTime, Self.blockingDefault) : Self.blockingDefault
+      let longest = Self.blockingDefault
+      let asked = options.maximumQueryTime > .zero ? min(options.maximumQueryTime, longest) : longest
       wait = wait + asked + asked / 16
     }
     let text = method == .unrecognized ? name : method.name

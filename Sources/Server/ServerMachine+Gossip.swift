@@ -20,7 +20,8 @@ extension ServerMachine {
       case .snapshotLine(let line): self.events.append(.gossipSnapshotLine(line))
       case .nameConflict(let member, let claimant):
         effects.log.log(
-          .error, "nomad.serf", "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming")
+          .error, "nomad.serf",
+          "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming")
       case .userEvent, .keyringChanged, .keyringOperationFinished: break
       }
     }
@@ -54,7 +55,10 @@ extension ServerMachine {
       let verb = entry.status == .alive ? "adding server" : "removing server"
       effects.log.log(
         .info, "nomad", verb,
-        ["server": "\(entry.gossipName) (Addr: \(entry.address)) (DC: \(entry.datacenter))", "status": entry.status.rawValue])
+        [
+          "server": "\(entry.gossipName) (Addr: \(entry.address)) (DC: \(entry.datacenter))",
+          "status": entry.status.rawValue,
+        ])
     }
     switch entry.status {
     case .left: leadership.gone(entry)
@@ -145,11 +149,14 @@ extension ServerMachine {
     } else if ownJoin == id {
       ownJoin = nil
       for outcome in outcomes {
-        joining.joined(outcome.address, failure: outcome.isSuccess ? nil : Self.failureText(outcome.result, of: outcome.address))
+        let failure = outcome.isSuccess ? nil : Self.failureText(outcome.result, of: outcome.address)
+        joining.joined(outcome.address, failure: failure)
       }
       if !joined.isEmpty, !hasJoinedOnce {
         hasJoinedOnce = true
-        effects.log.log(.info, "agent.joiner", "retry join completed", ["initial_servers": "\(joined.count)", "agent_mode": "server"])
+        effects.log.log(
+          .info, "agent.joiner", "retry join completed",
+          ["initial_servers": "\(joined.count)", "agent_mode": "server"])
         checkExpectation()
       } else if joined.isEmpty {
         effects.log.log(.warn, "agent.joiner", "join failed", ["error": joining.lastFailure])

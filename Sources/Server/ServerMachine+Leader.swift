@@ -54,7 +54,8 @@ extension ServerMachine {
     guard let node = state.node(id), node.status != Node.down else { return }
     effects.log.log(.warn, "nomad.heartbeat", "node TTL expired", ["node_id": "\(id)"])
     proposeOwn(
-      StateMessage.heartbeatMissed(nodeID: id, at: now.wall, write: WriteRequest(region: configuration.region)), &effects)
+      StateMessage.heartbeatMissed(nodeID: id, at: now.wall, write: WriteRequest(region: configuration.region)),
+      &effects)
   }
 
   // MARK: Raft follows gossip
@@ -113,11 +114,11 @@ extension ServerMachine {
     if let other = configuration.server(address: address) {
       return (.remove(id: other.id), "removed server with duplicate address: \(address)")
     }
-    if entry.bootstrapsAlone, directory.local.contains(where: { $0.bootstrapsAlone && $0.gossipName != entry.gossipName }) {
-      return nil
-    }
+    let isRival = { (other: ServerEntry) in other.bootstrapsAlone && other.gossipName != entry.gossipName }
+    if entry.bootstrapsAlone, directory.local.contains(where: isRival) { return nil }
     if directory.minimumRaftVersion >= 3 {
-      return (.addNonvoter(RaftServer(id: id, address: address, suffrage: .nonvoter)), "adding server \(entry.gossipName) as non-voter")
+      let server = RaftServer(id: id, address: address, suffrage: .nonvoter)
+      return (.addNonvoter(server), "adding server \(entry.gossipName) as non-voter")
     }
     return (.addVoter(RaftServer(id: id, address: address)), "adding server \(entry.gossipName) as voter")
   }
@@ -142,8 +143,8 @@ extension ServerMachine {
       let entry = directory.local.first { $0.raftID == server.id || "\($0.address)" == server.address }
       if server.id == configuration.raftID {
         return ServerHealth(
-          server: server, entry: entry, isLeader: true, lastContact: .zero, lastIndex: raft.lastLogIndex, isHealthy: true,
-          stableSince: leadership.healthySince[server.id])
+          server: server, entry: entry, isLeader: true, lastContact: .zero, lastIndex: raft.lastLogIndex,
+          isHealthy: true, stableSince: leadership.healthySince[server.id])
       }
       let peer = progress.first { $0.id == server.id }
       let contact = peer?.lastContact ?? .hours(1)
@@ -163,14 +164,16 @@ extension ServerMachine {
     let settings = state.autopilot ?? initialAutopilot
     let health = serverHealth
     var since: [String: Instant] = [:]
-    for one in health where one.isHealthy { since[one.server.id] = leadership.healthySince[one.server.id] ?? now.instant }
+    for one in health where one.isHealthy {
+      since[one.server.id] = leadership.healthySince[one.server.id] ?? now.instant
+    }
     leadership.healthySince = since
     if let ready = health.first(where: { one in
       !one.server.isVoter && (one.entry?.isVoter ?? false)
         && since[one.server.id].map { now.instant - $0 >= settings.serverStabilizationTime } ?? false
     }) {
-      return change(
-        .addVoter(RaftServer(id: ready.server.id, address: ready.server.address)), "Promoting server to voter", ready, &effects)
+      let voter = RaftServer(id: ready.server.id, address: ready.server.address)
+      return change(.addVoter(voter), "Promoting server to voter", ready, &effects)
     }
     guard settings.cleanupDeadServers else { return }
     // Never below the size the operator asked for: a dead server is replaced before it is removed.

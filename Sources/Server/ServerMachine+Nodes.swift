@@ -138,7 +138,9 @@ extension ServerMachine {
     case .nodeRegister, .nodeUpdateStatus, .nodeGetClientAllocations: break
     default: return
     }
-    guard !pushes.knows(session), let text = Self.clientID(of: body, isRegistration: method == .nodeRegister) else { return }
+    guard !pushes.knows(session), let text = Self.clientID(of: body, isRegistration: method == .nodeRegister) else {
+      return
+    }
     do throws(NodeIDError) { pushes.sessionOpened(session, by: try NodeID(text)) } catch { return }
   }
 

@@ -151,9 +151,12 @@ extension ServerMachine {
   private mutating func transferLeadership(_ caller: Caller, _ body: RawSpan, _ effects: inout Effects) {
     let id = Self.text("ID", of: body)
     let address = Self.text("Address", of: body)
-    let target = raft.configuration.servers.first { (!id.isEmpty && $0.id == id) || (!address.isEmpty && $0.address == address) }
+    let target = raft.configuration.servers.first {
+      (!id.isEmpty && $0.id == id) || (!address.isEmpty && $0.address == address)
+    }
     guard let target, target.isVoter else {
-      return fail(caller, RPCErrorText.coded(400, "cannot find peer \(id.isEmpty ? address : id) among the voters"), &effects)
+      let text = "cannot find peer \(id.isEmpty ? address : id) among the voters"
+      return fail(caller, RPCErrorText.coded(400, text), &effects)
     }
     if target.id == configuration.raftID { return respondTransfer(caller, to: target, isNoop: true, &effects) }
     do throws(RaftError) {
@@ -178,7 +181,9 @@ extension ServerMachine {
     }
   }
 
-  private mutating func respondTransfer(_ caller: Caller, to target: RaftServer, isNoop: Bool, _ effects: inout Effects) {
+  private mutating func respondTransfer(
+    _ caller: Caller, to target: RaftServer, isNoop: Bool, _ effects: inout Effects
+  ) {
     let own = RaftServer(id: configuration.raftID, address: "\(configuration.raftAddress)")
     respond(caller, &effects) { out in
       out.packMapHeader(5)

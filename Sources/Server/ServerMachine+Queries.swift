@@ -131,7 +131,8 @@ extension ServerMachine {
 
   /// `Search.PrefixSearch`: of all contexts only nodes and namespaces can hold anything here.
   private func packSearch(_ options: QueryOptions, _ context: String, _ meta: QueryMeta, into out: inout [UInt8]) {
-    let wanted = context.isEmpty || context == "all" ? ["allocs", "deployment", "evals", "jobs", "namespaces", "nodes"] : [context]
+    let all = ["allocs", "deployment", "evals", "jobs", "namespaces", "nodes"]
+    let wanted = context.isEmpty || context == "all" ? all : [context]
     var nodes: (ids: [NodeID], truncated: Bool) = ([], false)
     if wanted.contains("nodes"), let prefix = try? NodeIDPrefix(options.prefix) {
       nodes = state.nodeIDs(prefix, maximum: 20)

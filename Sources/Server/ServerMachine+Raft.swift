@@ -35,7 +35,9 @@ extension ServerMachine {
       case .storageFailed(let text):
         effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])
         events.append(
-          .fatal("cannot write the Raft store: \(text); free space or repair the disk of the data directory, then start again"))
+          .fatal(
+            "cannot write the Raft store: \(text); free space or repair the disk of the data directory, "
+              + "then start again"))
       }
     }
     updateBootstrapView(&effects)

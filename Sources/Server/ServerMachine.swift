@@ -8,8 +8,8 @@ import Wire
 
 /// A Nomad server without IO: gossip membership, consensus, RPC and the replicated state, composed.
 ///
-/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline` has
-/// passed. After every call it carries out `effects.outbox`, takes `storage` when the disk is idle, and drains
+/// Calling order: the shell passes what happened to the `handle...` methods and calls `handleTimeout` when `deadline`
+/// has passed. After every call it carries out `effects.outbox`, takes `storage` when the disk is idle, and drains
 /// `events`. Commands (`call`, `join`, `leave`, ...) are answered by events too.
 public struct ServerMachine {
   /// Announced in the gossip tag `nomadd`; peers without it are Nomad's own servers and get none of our extensions.
@@ -38,7 +38,8 @@ public struct ServerMachine {
   public var events: [ServerEvent] = []
   var refusedMembers: Set<String> = []
   var hasJoinedOnce = false
-  /// Since when this server stands against at least as many others in `bootstrap_expect`, and when that is looked at again.
+  /// Since when this server stands against at least as many others in `bootstrap_expect`, and when
+  /// that is looked at again.
   var expectationSince: Instant?
   var expectationDue: Instant?
   /// The join of the join loop that is under way.

@@ -38,7 +38,8 @@ extension EndToEnd {
         for word in ["version", "-v", "-version", "--version"] {
           let result = try await cluster.nomad(word, at: nobody)
           #expect(result.status == 0 && result.error == "")
-          #expect(result.output.wholeMatch(of: /Nomad v[0-9]+\.[0-9]+\.[0-9]+\S*( \(\S+\))?\n/) != nil, "\(result.output)")
+          let version = /Nomad v[0-9]+\.[0-9]+\.[0-9]+\S*( \(\S+\))?\n/
+          #expect(result.output.wholeMatch(of: version) != nil, "\(result.output)")
         }
       }
     }

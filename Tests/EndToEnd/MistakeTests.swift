@@ -23,7 +23,8 @@ extension EndToEnd {
       Mistake(
         testDescription: "value of an option", options: ["--bootstrap-expect", "three"],
         mentions: ["bootstrap-expect", "three"]),
-      Mistake(testDescription: "unknown key", lines: "bogus = 1", mentions: ["FILE:", "unknown key \"bogus\"", "remove it"]),
+      Mistake(
+        testDescription: "unknown key", lines: "bogus = 1", mentions: ["FILE:", "unknown key \"bogus\"", "remove it"]),
       Mistake(
         testDescription: "unknown key of a block", lines: "server {\n bogus = 1\n}",
         mentions: ["FILE:", "unknown key \"bogus\" in the block server"]),
@@ -31,7 +32,8 @@ extension EndToEnd {
         testDescription: "value of a key", lines: "server {\n raft_multiplier = 99\n}",
         mentions: ["FILE:", "raft_multiplier"]),
       Mistake(
-        testDescription: "a key set twice", lines: "log_level = \"LOUD\"", mentions: ["FILE:", "log_level is set twice"]),
+        testDescription: "a key set twice", lines: "log_level = \"LOUD\"",
+        mentions: ["FILE:", "log_level is set twice"]),
       Mistake(testDescription: "type of a key", lines: "ports {\n http = \"many\"\n}", mentions: ["FILE", "http"]),
       Mistake(testDescription: "syntax of the file", lines: "server {", mentions: ["FILE"]),
       Mistake(testDescription: "gossip key", options: ["--encrypt", "short"], mentions: ["Invalid encryption key"]),

@@ -1,4 +1,5 @@
 import Base
+import Foundation
 import Testing
 import Wire
 
@@ -7,11 +8,19 @@ import Wire
 /// Each seed draws a cluster, a schedule of faults and a workload. Safety is checked all the time; after the faults
 /// stop, the cluster must elect a leader, accept a command and bring every server of its configuration up to date.
 ///
-/// A failure names its seed: `Scenario(seed: n).run()` repeats it exactly.
+/// A failure names its seed: `make sim SEED=n` or `Scenario(seed: n).run()` repeats it exactly.
 @Suite struct SimulationTests {
-  @Test(arguments: 0..<20) func survivesFaultsAndConvergesAfterThem(_ block: Int) {
-    for seed in (block * 10)..<(block * 10 + 10) {
-      let scenario = Scenario(seed: UInt64(seed))
+  /// `NOMADD_SIM_SEED` names the first seed and `NOMADD_SIM_RUNS` how many are run; `make sim` sets them.
+  static let seeds: Range<UInt64> = {
+    let environment = ProcessInfo.processInfo.environment
+    let first = environment["NOMADD_SIM_SEED"].flatMap(UInt64.init) ?? 0
+    return first..<first + (environment["NOMADD_SIM_RUNS"].flatMap(UInt64.init) ?? 200)
+  }()
+
+  /// Dealt out to blocks, which run side by side.
+  @Test(arguments: 0..<20) func survivesFaultsAndConvergesAfterThem(_ block: UInt64) {
+    for seed in Self.seeds where (seed - Self.seeds.lowerBound) % 20 == block {
+      let scenario = Scenario(seed: seed)
       scenario.run()
       #expect(scenario.cluster.checker.violations.isEmpty, "seed \(seed)")
     }

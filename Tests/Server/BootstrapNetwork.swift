@@ -205,7 +205,9 @@ struct BootstrapNetwork {
   }
 
   private mutating func persisted(_ index: Int, _ incarnation: Int) {
-    guard nodes[index].isUp, nodes[index].incarnation == incarnation, !nodes[index].pendingWrites.isEmpty else { return }
+    guard nodes[index].isUp, nodes[index].incarnation == incarnation, !nodes[index].pendingWrites.isEmpty else {
+      return
+    }
     nodes[index].disk = nodes[index].pendingWrites.removeFirst()
     nodes[index].machine.persisted(at: now)
     carryOut(index)
@@ -243,7 +245,8 @@ struct BootstrapNetwork {
         guard let (_, from, call, incarnation) = tokens.removeValue(forKey: token.number) else { continue }
         if reach(index, from), !random.chance(loss) {
           schedule(
-            .reply(to: from, call, incarnation: incarnation, reply), in: random.interval(.microseconds(50), .milliseconds(30)))
+            .reply(to: from, call, incarnation: incarnation, reply),
+            in: random.interval(.microseconds(50), .milliseconds(30)))
         } else {
           schedule(.lost(from, call, incarnation: incarnation), in: .milliseconds(50))
         }

@@ -5,14 +5,19 @@ import Testing
 @testable import Server
 
 /// Goal: two different first configurations can never both be decided, whatever is lost, cut or restarted; and once the
-/// faults stop one is decided. Method: many seeds, each drawing the number of servers, the loss, partitions and crashes.
+/// faults stop one is decided. Method: many seeds, each drawing the number of servers, the loss, partitions
+/// and crashes.
 @Suite struct BootstrapSimulationTests {
-  /// `NOMADD_SEEDS` multiplies the seeds of every case; CI's simulation gate and soak runs set it.
-  static let seedsPerCase = UInt64(20) * (ProcessInfo.processInfo.environment["NOMADD_SEEDS"].flatMap(UInt64.init) ?? 1)
+  /// `NOMADD_SIM_SEED` names the first seed and `NOMADD_SIM_RUNS` how many each case runs; `make sim` sets them.
+  static let seeds: Range<UInt64> = {
+    let environment = ProcessInfo.processInfo.environment
+    let first = environment["NOMADD_SIM_SEED"].flatMap(UInt64.init) ?? 1
+    return first..<first + (environment["NOMADD_SIM_RUNS"].flatMap(UInt64.init) ?? 20)
+  }()
 
   @Test(arguments: [(3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (5, 5), (7, 5), (4, 2)])
   func decidesOneSetUnderFaults(servers: Int, expect: Int) {
-    for seed in 1...Self.seedsPerCase {
+    for seed in Self.seeds {
       var network = BootstrapNetwork(seed: seed, servers: servers, expect: expect)
       network.run(until: .start + .seconds(10))
       #expect(network.decided.count <= 1, "seed \(seed): \(network.decided)")

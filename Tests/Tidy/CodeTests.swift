@@ -8,7 +8,7 @@ import Testing
   /// Folders and files that may hold unsafe code; everything else is checked by the compiler alone.
   static let unsafePlaces = [
     "Sources/Base/RawBytes.swift", "Sources/Wire/MessagePack/MessagePackWriter.swift", "Sources/Reactor/",
-    "Sources/Durable/", "Sources/Security/", "Sources/Telemetry/",
+    "Sources/Durable/", "Sources/Telemetry/",
     "Sources/HTTP/", "Sources/nomad/", "Sources/nomad-bench/", "Sources/Agent/",
     "Sources/Harness/",
   ]
@@ -35,7 +35,7 @@ import Testing
   /// Neither clocks nor randomness of the process below the shell: the simulator must be able to repeat every run.
   @Test func machinesAreDeterministic() {
     let shells: Set<String> = [
-      "Reactor", "Durable", "Security", "Telemetry", "Agent", "Configuration", "nomadd", "nomad", "nomad-bench",
+      "Reactor", "Durable", "Telemetry", "Agent", "Configuration", "nomadd", "nomad", "nomad-bench",
       "Harness",
     ]
     let banned = [

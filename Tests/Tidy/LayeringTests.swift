@@ -1,10 +1,10 @@
 import Testing
 
-/// Dependencies point one way: Base <- Wire <- protocol machines <- Server, Client <- Agent, Simulator <- executables.
+/// Dependencies point one way: Base <- Wire <- protocol machines <- Server, Client <- Agent <- executables.
 @Suite struct LayeringTests {
   /// What each module may import of this package. A module that is missing here has no place in the design yet.
   static let allowed: [String: Set<String>] = {
-    let machines: Set<String> = ["Gossip", "Membership", "Raft", "RPC", "Security", "HTTP", "State"]
+    let machines: Set<String> = ["Gossip", "Membership", "Raft", "RPC", "HTTP", "State"]
     let foundations: Set<String> = ["Base", "Wire"]
     let roles: Set<String> = ["Server", "Client"]
     let shells: Set<String> = ["Configuration", "API", "Reactor", "Durable", "Telemetry", "Agent"]
@@ -15,17 +15,15 @@ import Testing
       "Membership": foundations.union(["Gossip"]),
       "Raft": foundations,
       "RPC": foundations,
-      "Security": foundations.union(["COpenSSL"]),
       "HTTP": foundations.union(["CHTTPParser"]),
       "State": foundations,
       "Server": foundations.union(machines).subtracting(["HTTP"]),
-      "Client": foundations.union(["RPC", "Security"]),
+      "Client": foundations.union(["RPC"]),
       "Configuration": ["Base"],
       "API": foundations.union(machines).union(roles),
       "Reactor": ["Base", "CLibUV", "CSystem"],
       "Durable": ["Base", "CLMDB"],
       "Telemetry": ["Base"],
-      "Simulator": foundations.union(machines).union(roles),
       "Agent": foundations.union(machines).union(roles).union(shells),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Base", "HTTP", "Configuration", "Wire"],
@@ -36,7 +34,7 @@ import Testing
   }()
 
   static let platform: Set<String> = ["Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Musl"]
-  static let ours = Set(allowed.keys).union(["CLibUV", "CSystem", "CLMDB", "COpenSSL", "CHTTPParser"])
+  static let ours = Set(allowed.keys).union(["CLibUV", "CSystem", "CLMDB", "CHTTPParser"])
 
   @Test func everyModuleHasAPlace() {
     for module in Set(SourceTree.sources.map(\.module)).sorted() {
@@ -61,17 +59,11 @@ import Testing
   /// Machines read no clock, no socket, no file and no environment, so they import nothing that could.
   @Test func machinesDoNotImportThePlatform() {
     let withFoundation: Set<String> = ["Configuration", "API", "Agent", "nomadd", "nomad", "nomad-bench", "Harness"]
-    let withLibrary: Set<String> = ["Reactor", "Durable", "Security", "Telemetry"]
+    let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry"]
     for file in SourceTree.sources where !withFoundation.contains(file.module) {
       for name in file.imports where Self.platform.contains(name) {
         #expect(["Glibc", "Musl"].contains(name) && withLibrary.contains(file.module), "\(file.path) imports \(name)")
       }
-    }
-  }
-
-  @Test func theSimulatorNeverTouchesTheReactor() {
-    for file in SourceTree.sources where file.module == "Simulator" {
-      #expect(!file.imports.contains("Reactor") && !file.imports.contains("Durable"), "\(file.path)")
     }
   }
 }

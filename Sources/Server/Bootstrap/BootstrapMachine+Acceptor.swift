@@ -1,6 +1,7 @@
 import Base
 
-/// The side that is asked: promises at most one proposal at a time, durably, and remembers until it is decided or aborted.
+/// The side that is asked: promises at most one proposal at a time, durably, and remembers it until it is decided
+/// or aborted.
 extension BootstrapMachine {
   public mutating func handle(request: BootstrapRequest, token: BootstrapRequestToken, at now: Instant) {
     switch request.kind {

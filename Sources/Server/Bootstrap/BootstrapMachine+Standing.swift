@@ -47,7 +47,8 @@ extension BootstrapMachine {
     return view.peers.count { $0.isVoter && !members.contains($0.server.id) } + view.unreachedJoinAddresses
   }
 
-  /// The lowest id goes first; each later one waits its turn, so that proposals seldom meet. Safety does not depend on it.
+  /// The lowest id goes first; each later one waits its turn, so that proposals seldom meet. Safety needs none
+  /// of this.
   var proposalInstant: Instant? {
     guard phase == .idle, standing == .ready, let since = eligibleSince else { return nil }
     let before = candidates.count { $0.server.id < configuration.own.id }

@@ -2,9 +2,9 @@ import Base
 
 /// Agrees on the first Raft configuration: one set of servers, promised durably by every one of its members.
 ///
-/// Raft needs a configuration to start from and cannot agree on it itself. Here one server proposes the set of servers it
-/// can reach, each member of the set promises it durably (and promises nothing else meanwhile), and only when all have
-/// promised is the set decided and written. The argument why two different sets can never both take effect, and
+/// Raft needs a configuration to start from and cannot agree on it itself. Here one server proposes the set of servers
+/// it can reach, each member of the set promises it durably (and promises nothing else meanwhile), and only when all
+/// have promised is the set decided and written. The argument why two different sets can never both take effect, and
 /// where its limits are, is docs/decisions/0001-first-quorum.md.
 ///
 /// Calling order: `update(view:)` whenever gossip, joining or Raft changed; `handle(request:)`, `handle(reply:)`,

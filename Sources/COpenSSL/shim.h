@@ -1,4 +1,0 @@
-#ifndef NOMADD_COPENSSL_SHIM_H
-#define NOMADD_COPENSSL_SHIM_H
-#include <openssl/evp.h>
-#endif
