@@ -92,7 +92,10 @@ extension ServerMachine {
     return quorumReport.summary
   }
 
+  /// Making the text costs more than serving a heartbeat, so it is made only when something behind it changed.
   mutating func reportStatus() {
+    guard isStatusStale else { return }
+    isStatusStale = false
     let text = statusText
     guard text != lastStatus else { return }
     lastStatus = text

@@ -27,6 +27,7 @@ extension ServerMachine {
     let standing = bootstrap.standing
     guard standing != lastStanding else { return }
     lastStanding = standing
+    isStatusStale = true
     switch standing {
     case .conflicting(let names):
       effects.log.log(

@@ -1,6 +1,7 @@
 import Base
 import Membership
 import Raft
+import Wire
 
 /// What gossip tells: servers come, change, fail and leave.
 extension ServerMachine {
@@ -70,6 +71,10 @@ extension ServerMachine {
 
   /// Servers came or went: bootstrap, clients and the leader's duties look again.
   mutating func directoryChanged(_ effects: inout Effects) {
+    isStatusStale = true
+    clientServers = directory.localAlive.map {
+      ServerInfo(rpcAdvertiseAddress: "\($0.clientAddress)", datacenter: $0.datacenter)
+    }
     updateBootstrapView(&effects)
     checkExpectation()
     pushServerList(&effects)

@@ -184,13 +184,6 @@ extension ServerMachine {
 
   // MARK: The list of servers
 
-  /// Every alive server of the region as clients are told of it.
-  var clientServers: [ServerInfo] {
-    directory.localAlive.map {
-      ServerInfo(rpcAdvertiseAddress: "\($0.clientAddress)", datacenter: $0.datacenter)
-    }
-  }
-
   /// Tells connected nomadd clients at once; all others learn it with their next heartbeat.
   mutating func pushServerList(_ effects: inout Effects) {
     guard let list = pushes.changed(clientServers) else { return }

@@ -9,6 +9,7 @@ extension ServerMachine {
     let raised = raft.takeEvents()
     guard !raised.isEmpty else { return false }
     for event in raised {
+      if case .committed = event {} else { isStatusStale = true }
       switch event {
       case .committed(let entries): apply(entries, &effects)
       case .leadershipGained(let term): becomeLeader(term, &effects)

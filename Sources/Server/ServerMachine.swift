@@ -51,6 +51,9 @@ public struct ServerMachine {
   var nextBootstrapToken: UInt64 = 1
   var lastStanding: BootstrapMachine.Standing?
   var lastStatus = ""
+  var isStatusStale = true
+  /// Every alive server of the region as clients are told of it; follows the directory.
+  var clientServers: [ServerInfo] = []
 
   /// `restored` is what the disk held; the replicated state in it must come from the snapshot that it names.
   public init(
