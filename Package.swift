@@ -35,6 +35,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLibUV", path: "CLibUV", providers: [.apt(["libuv1-dev"])]),
     .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
     .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
 
@@ -45,10 +46,11 @@ let package = Package(
     module("Membership", ["Gossip"]),
     module("Raft", ["Wire"]),
     module("RPC", ["Wire"]),
+    module("Security", ["Base", "COpenSSL"]),
     module("HTTP", ["Wire", "CHTTPParser"]),
     module("State", ["Wire"]),
 
-    module("Server", ["Membership", "Raft", "RPC", "State"]),
+    module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
     module("Configuration", ["Base", argumentParser]),
     module("API", ["HTTP"]),
@@ -56,7 +58,7 @@ let package = Package(
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
-    module("Agent", ["API", "Server", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module("Agent", ["API", "Server", "Security", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
     module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),
@@ -69,6 +71,7 @@ let package = Package(
     tests("Membership", ["Membership"]),
     tests("Raft", ["Raft"]),
     tests("RPC", ["RPC"]),
+    tests("Security", ["Security", "Server"]),
     tests("HTTP", ["HTTP"]),
     tests("State", ["State"]),
     tests("Server", ["Server"]),

@@ -48,7 +48,7 @@ extension AgentShell {
     case .quorumReport: respond(id, context, quorumReport)
     case .metrics: respond(id, context, .json(metrics))
     case .host: respond(id, context, .json(["Hostname": .string(configuration.name)]))
-    case .keyring: respond(id, context, .failure(APIFailure("1/1 nodes reported failure: encryption is not enabled")))
+    case .keyring(let operation): changeKeyring(operation, id, context)
     case .clientStats: respond(id, context, .failure(APIFailure("client statistics are not collected", status: 404)))
     case .monitor, .eventStream:
       respond(id, context, .failure(APIFailure("streaming is not supported by this version of nomadd", status: 501)))
@@ -143,6 +143,17 @@ extension AgentShell {
       effects.log.log(.warn, "nomad", "force-leave did nothing: no member has this name, id or address", ["node": node])
     }
     respond(id, context, .done)
+  }
+
+  private func changeKeyring(_ operation: APIKeyring, _ id: HTTPRequestID, _ context: APIContext) {
+    let change: KeyringOperation
+    switch operation {
+    case .list: change = .list
+    case .install(let key): change = .install(key)
+    case .use(let key): change = .use(key)
+    case .remove(let key): change = .remove(key)
+    }
+    server?.changeKeyring(expect(id, context), change, at: loop.moment, effects: &effects)
   }
 
   private func setServers(_ texts: [String], _ id: HTTPRequestID, _ context: APIContext) {

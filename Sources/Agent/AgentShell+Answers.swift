@@ -101,7 +101,8 @@ extension AgentShell {
     return [
       "members": "\(members.count)", "failed": "\(members.count { $0.status == .failed })",
       "left": "\(members.count { $0.status == .left })", "health_score": "0", "member_time": "0", "event_time": "0",
-      "query_time": "0", "intent_queue": "0", "event_queue": "0", "query_queue": "0", "encrypted": "false",
+      "query_time": "0", "intent_queue": "0", "event_queue": "0", "query_queue": "0",
+      "encrypted": "\(server.membership.gossip.cipher != nil)",
       "coordinate_resets": "0",
     ]
   }

@@ -2,6 +2,7 @@ import API
 import Base
 import Configuration
 import Durable
+import Membership
 import Raft
 import Reactor
 import Server
@@ -23,6 +24,8 @@ extension AgentShell {
     case .answered(let id, let result): finish(id, result)
     case .joinCommandFinished(let id, let joined, let failures):
       answer(id, .join(JoinAnswer(joined: joined, errors: failures)))
+    case .keyringCommandFinished(let id, let result): answer(id, Self.answer(result))
+    case .keyringChanged(let keys): store(keys)
     case .fatal(let sentence): fail(sentence)
     case .status(let text):
       if isReady {
@@ -94,6 +97,30 @@ extension AgentShell {
     } catch {
       effects.log.log(.warn, "nomad.serf", "cannot write the gossip snapshot", ["error": "\(error)"])
     }
+  }
+
+  // MARK: Gossip keys
+
+  private func store(_ keys: [[UInt8]]) {
+    do throws(DurableError) { try serverStorage?.keyringFile.replace(KeyringFile.encode(keys)) } catch {
+      effects.log.log(.error, "nomad.serf", "cannot store the gossip keyring", ["error": "\(error)"])
+    }
+  }
+
+  private static func answer(_ result: KeyringResult) -> APIAnswer {
+    let failed = result.errors.count + max(0, result.members - result.responses)
+    guard failed == 0 else {
+      let reasons = result.errors.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+      let silent = max(0, result.members - result.responses)
+      return .failure(
+        APIFailure(
+          "\(failed)/\(result.members) nodes reported failure"
+            + (reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))")
+            + (silent == 0 ? "" : " (\(silent) did not answer)")))
+    }
+    var keys: [String: Int] = [:]
+    for tally in result.keys { keys[tally.key] = tally.members }
+    return .keyring(KeyringAnswer(keys: keys, messages: [:], nodes: result.members))
   }
 
   // MARK: Names

@@ -145,13 +145,19 @@ private struct AgentStart {
   private func makeServer(
     _ storage: ServerStorage, _ resolved: ResolvedAddresses, at now: Moment, _ effects: inout Effects
   ) throws(StartFailure) -> ServerMachine {
-    let (id, restored, skipped) = try Self.opening { () throws(DurableError) in
-      let id = try storage.identity(random: &effects.random)
+    let (id, restored, skipped, keys) = try Self.opening { () throws(DurableError) in
+      let id = try storage.identity()
       let (state, warnings) = try storage.load()
-      return (id, state, warnings)
+      return (id, state, warnings, try storage.keyring(configured: configuration.server?.encryptionKey))
     }
     for warning in skipped { effects.log.log(.warn, "nomad.raft", warning) }
-    let settings = serverConfiguration(id: id, resolved, remembered: restored.gossipSnapshot)
+    if let warning = keys.warning { effects.log.log(.warn, "nomad.serf", warning) }
+    if keys.keyring == nil, !resolved.bindSerf.host.isLoopback {
+      effects.log.log(
+        .warn, "nomad.serf", "gossip is not encrypted: anybody who reaches the gossip port can join; set encrypt")
+    }
+    var settings = serverConfiguration(id: id, resolved, remembered: restored.gossipSnapshot)
+    settings.keyring = keys.keyring
     guard settings.tagsFit else {
       throw StartFailure(
         sentence: "name, region, datacenter and zone of this server do not fit into 512 bytes of gossip tags; "

@@ -1,7 +1,7 @@
 import Base
 import Client
 import Durable
-import Reactor
+import Security
 import Wire
 
 /// A client's identity and its last server list: one small file, replaced whenever the list changes.
@@ -22,13 +22,11 @@ final class ClientStorage {
         throw .damaged(path: file?.path ?? "", what: "it cannot be decoded (\(error))")
       }
     }
-    let seeds: (UInt64, UInt64)
-    do throws(LoopError) { seeds = (try Loop.randomSeed(), try Loop.randomSeed()) } catch {
-      throw .failed(operation: "draw a node identity for", path: file?.path ?? "the client", reason: "\(error)")
+    guard let node = SecureRandom.uuid(), let secret = SecureRandom.uuid() else {
+      throw .failed(
+        operation: "draw an identity for", path: file?.path ?? "the client", reason: "the system gives no random bytes")
     }
-    var node = RandomSource(seed: seeds.0)
-    var secret = RandomSource(seed: seeds.1)
-    let state = ClientPersistedState(nodeID: node.uuid(), secretID: secret.uuid())
+    let state = ClientPersistedState(nodeID: node, secretID: secret)
     try file?.replaceChecked(state.encoded())
     return state
   }

@@ -1,6 +1,7 @@
 import Base
 import Durable
 import Raft
+import Security
 import Server
 import State
 import Wire
@@ -14,6 +15,8 @@ final class ServerStorage {
   let snapshots: SnapshotStore
   let bootstrapFile: SmallFile
   let gossipFile: SmallFile
+  /// Nomad's `serf.keyring`: a JSON list of base64 keys, the first is the primary.
+  let keyringFile: SmallFile
   /// The gossip snapshot is rewritten when this much has been appended.
   static let gossipCompactionBytes = 128 << 10
   private var gossipBytes = 0
@@ -36,10 +39,11 @@ final class ServerStorage {
     try SmallFile.makeDirectory(self.directory + "/serf")
     bootstrapFile = SmallFile(self.directory + "/bootstrap")
     gossipFile = SmallFile(self.directory + "/serf/snapshot")
+    keyringFile = SmallFile(self.directory + "/serf.keyring")
   }
 
   /// The server's id: made at the first start, kept for ever. Text that is no UUID stops the start.
-  func identity(random: inout RandomSource) throws(DurableError) -> String {
+  func identity() throws(DurableError) -> String {
     let file = SmallFile(directory + "/node-id")
     if let bytes = try file.read() {
       let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }.lowercased()
@@ -50,9 +54,26 @@ final class ServerStorage {
         throw .damaged(path: file.path, what: "it holds \"\(text)\", which is no UUID")
       }
     }
-    let id = random.uuid()
+    guard let id = SecureRandom.uuid() else {
+      throw .failed(operation: "draw an id for", path: file.path, reason: "the system gives no random bytes")
+    }
     try file.replace(Array(id.utf8))
     return id
+  }
+
+  /// The gossip keys: those of the file, else the configured one, which is stored. A file wins over the configuration;
+  /// `warning` says so when they differ.
+  func keyring(configured: [UInt8]?) throws(DurableError) -> (keyring: GossipKeyring?, warning: String?) {
+    if let bytes = try keyringFile.read() {
+      guard let keys = KeyringFile.decode(bytes), let keyring = GossipKeyring(keys: keys) else {
+        throw .damaged(path: keyringFile.path, what: "it is no list of gossip keys in base64")
+      }
+      let differs = configured.map { $0 != keys.first } ?? false
+      return (keyring, differs ? "encrypt is ignored: the keyring file \(keyringFile.path) has other keys" : nil)
+    }
+    guard let configured else { return (nil, nil) }
+    try keyringFile.replace(KeyringFile.encode([configured]))
+    return (GossipKeyring(keys: [configured]), nil)
   }
 
   /// What the disk holds, and a sentence for each snapshot file that had to be skipped.

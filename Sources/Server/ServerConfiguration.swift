@@ -36,6 +36,9 @@ public struct ServerConfiguration: Sendable {
   public var heartbeatsPerSecond: Double = 50
   public var heartbeatFailoverTTL = Interval.seconds(300)
 
+  /// Nil: gossip is in clear.
+  public var keyring: GossipKeyring?
+
   /// Whether the LAN timing profile is used for gossip; see docs/OPERATIONS.md.
   public var gossipProfileIsLAN = false
 

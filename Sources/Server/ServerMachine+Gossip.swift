@@ -23,7 +23,12 @@ extension ServerMachine {
         effects.log.log(
           .error, "nomad.serf",
           "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming")
-      case .userEvent, .keyringChanged, .keyringOperationFinished: break
+      case .keyringChanged:
+        self.events.append(.keyringChanged(membership.gossip.cipher?.keys ?? []))
+      case .keyringOperationFinished(let id, let result):
+        guard let command = keyringCommands.removeValue(forKey: id) else { continue }
+        self.events.append(.keyringCommandFinished(command, result))
+      case .userEvent: break
       }
     }
     if changed { directoryChanged(&effects) }
@@ -140,6 +145,15 @@ extension ServerMachine {
     self.now = now
     let join = membership.join(addresses, at: now.instant, effects: &effects)
     joinCommands[join] = id
+    settle(&effects)
+  }
+
+  /// `nomad operator keyring`: changes the gossip keys of all members; answered by `.keyringCommandFinished`.
+  public mutating func changeKeyring(
+    _ id: LocalCallID, _ operation: KeyringOperation, at now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    keyringCommands[membership.changeKeyring(operation, at: now.instant, effects: &effects)] = id
     settle(&effects)
   }
 

@@ -44,6 +44,7 @@ public struct ServerMachine {
   var expectationDue: Instant?
   /// The join of the join loop that is under way.
   var ownJoin: JoinID?
+  var keyringCommands: [QueryID: LocalCallID] = [:]
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
   var bootstrapCalls: [CallID: BootstrapCallID] = [:]
@@ -71,7 +72,7 @@ public struct ServerMachine {
         protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier),
       restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
     membership = MembershipMachine(
-      configuration: Self.membershipConfiguration(configuration), restoring: restored.gossipSnapshot,
+      configuration: Self.membershipConfiguration(configuration), cipher: configuration.keyring, restoring: restored.gossipSnapshot,
       at: now.instant, effects: &effects)
     joining = JoinLoop(
       configuration: configuration.join,
@@ -243,6 +244,10 @@ public enum ServerEvent: Sendable {
   case answered(LocalCallID, Result<[UInt8], RPCErrorMessage>)
   /// The answer to `join(command:)`.
   case joinCommandFinished(LocalCallID, joined: Int, failures: [String])
+  /// The answer to `changeKeyring`.
+  case keyringCommandFinished(LocalCallID, KeyringResult)
+  /// Store the keys, primary first: they changed.
+  case keyringChanged([[UInt8]])
   /// The agent must end with status 1 and this sentence.
   case fatal(String)
   /// The text for the service manager changed.
