@@ -158,6 +158,9 @@ final class AgentShell: LoopDelegate {
 
   private var hasWork: Bool { !(server?.events.isEmpty ?? true) }
 
+  /// Something given to the network has not left yet.
+  var hasUnsentBytes: Bool { httpStreams.contains { network.queuedBytes(of: $0) > 0 } }
+
   // MARK: Ending
 
   /// A signal asks the agent to end. A second one ends it at once.

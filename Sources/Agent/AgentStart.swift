@@ -57,6 +57,8 @@ func printText(_ text: String, to descriptor: Int32) {
 private struct AgentStart {
   let configuration: AgentConfiguration
   let warnings: [String]
+  /// How long answers that are under way may take when the agent ends.
+  static let lastAnswersWithin = Interval.milliseconds(500)
 
   init(_ configuration: AgentConfiguration, _ warnings: [String]) {
     self.configuration = configuration
@@ -107,7 +109,10 @@ private struct AgentStart {
     greet(resolved)
     for warning in warnings { shell.effects.log.log(.warn, "agent", warning) }
     shell.client?.handleTimeout(at: loop.now, effects: &shell.effects)
+    // Work on the pool may still report to the shell while the loop winds down.
+    defer { withExtendedLifetime(shell) { _ = loop.shutDown() } }
     loop.run(shell)
+    _ = loop.run(shell, within: Self.lastAnswersWithin) { network.closingCount == 0 && !shell.hasUnsentBytes }
     shell.printer.print(&shell.effects.log, at: loop.wall)
     if let words = shell.lastWords { printText("nomadd: \(words)", to: STDERR_FILENO) }
     return shell.exitStatus ?? 1

@@ -37,7 +37,7 @@ import Synchronization
   private var environment: OpaquePointer { unsafe opened.pointer }
 
   /// LMDB lets every thread use one environment; what a thread must not share are transactions.
-  private struct Environment: @unchecked Sendable {
+  @safe private struct Environment: @unchecked Sendable {
     let pointer: OpaquePointer
   }
 

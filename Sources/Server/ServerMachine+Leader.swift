@@ -24,6 +24,7 @@ extension ServerMachine {
     state.forEachNode { node in
       if node.status != Node.down { leadership.timers.arm(node.id, at: until) }
     }
+    completeDrains(&effects)
     leadership.reconcileAt = now.instant
     leadership.healthAt = now.instant
     events.append(.leadership(true))
@@ -55,6 +56,18 @@ extension ServerMachine {
     effects.log.log(.warn, "nomad.heartbeat", "node TTL expired", ["node_id": "\(id)"])
     proposeOwn(
       StateMessage.heartbeatMissed(nodeID: id, at: now.wall, write: WriteRequest(region: configuration.region)),
+      &effects)
+  }
+
+  /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put some
+  /// there (rpc.md 5.6). O(nodes), once per drain.
+  mutating func completeDrains(_ effects: inout Effects) {
+    guard !state.hasForeignData else { return }
+    var drained: [NodeID] = []
+    state.forEachNode { if $0.isDraining { drained.append($0.id) } }
+    guard !drained.isEmpty else { return }
+    proposeOwn(
+      StateMessage.drainsComplete(nodeIDs: drained, at: now.wall, write: WriteRequest(region: configuration.region)),
       &effects)
   }
 

@@ -59,6 +59,7 @@ extension ServerMachine {
       }
       guard let proposal = requests.proposals.removeValue(forKey: entry.index) else { continue }
       respond(proposal.caller, proposal.answer, result: result, index: entry.index.value, &effects)
+      if case .nodeChange(fillsModifyIndex: true) = proposal.answer { completeDrains(&effects) }
     }
   }
 

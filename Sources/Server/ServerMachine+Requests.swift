@@ -85,7 +85,9 @@ extension ServerMachine {
       return forward(caller, method, name, body, toRegion: options.region, options, &effects)
     }
     guard let endpoint = Self.endpoint(method) else { return reject(caller, name, &effects) }
-    if endpoint == .read, options.allowStale { return answer(caller, method, name, body, options, &effects) }
+    if endpoint == .read, options.allowStale, mayAnswerStale(method) {
+      return answer(caller, method, name, body, options, &effects)
+    }
     switch route {
     case .here: answer(caller, method, name, body, options, &effects)
     case .leader(let address): forward(caller, method, name, body, to: address, options, &effects)
@@ -94,6 +96,15 @@ extension ServerMachine {
         caller: caller, method: method, name: name, body: body.copy(), until: until ?? (now.instant + Self.leaderHold))
       guard requests.held.count < Self.maximumHeld else { return fail(caller, noLeaderText, &effects) }
       requests.held.append(kept)
+    }
+  }
+
+  /// An empty answer about allocations makes clients stop their work: when the region has work that this server does
+  /// not model, only the leader may answer.
+  private func mayAnswerStale(_ method: RPCMethod) -> Bool {
+    switch method {
+    case .nodeGetClientAllocations, .nodeGetAllocations, .allocationGetAllocations: !state.hasForeignData
+    default: true
     }
   }
 

@@ -123,7 +123,10 @@ extension EndToEnd {
             }
           }
         }
-        for server in servers[..<2] { #expect(try await cluster.peers(at: server) == []) }
+        for server in servers[..<2] {
+          try await eventually("HTTP") { try await cluster.members(at: server).count >= 1 }
+          #expect(try await cluster.peers(at: server) == [])
+        }
         // One sentence, status 1; nobody else stops.
         #expect(try await servers[2].end() == .exited(1))
         #expect(servers[2].errorText.contains("bootstrap_expect is 5 here but 3 on server"))
