@@ -59,8 +59,8 @@ extension ServerMachine {
       &effects)
   }
 
-  /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put some
-  /// there (rpc.md 5.6). O(nodes), once per drain.
+  /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put
+  /// some there (rpc.md 5.6). O(nodes), once per drain.
   mutating func completeDrains(_ effects: inout Effects) {
     guard !state.hasForeignData else { return }
     var drained: [NodeID] = []
