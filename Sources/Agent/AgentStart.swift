@@ -78,6 +78,11 @@ private struct AgentStart {
       try loop.watchSignals()
       return try NetworkShell(loop: loop)
     }
+    // Its endpoints refer to it until the loop has closed them all, and nothing below keeps it for so long.
+    defer {
+      loop.shutDown()
+      withExtendedLifetime(network) {}
+    }
     return try run(loop, network, seed: try Self.preparing { () throws(LoopError) in try Loop.randomSeed() })
   }
 
