@@ -66,11 +66,22 @@ private struct AgentStart {
   }
 
   func run() throws(StartFailure) -> Int32 {
+    // Who asks for protection must not run without it.
+    if configuration.server?.encryptionKey != nil {
+      throw StartFailure(
+        sentence: "server.encrypt asks for encrypted gossip, which nomadd does not support yet; remove it, and keep "
+          + "port \(configuration.bind.serf.port) on a private network")
+    }
     let loop = try Self.preparing { () throws(LoopError) in try Loop() }
     defer { loop.shutDown() }
     let network = try Self.preparing { () throws(LoopError) in
       try loop.watchSignals()
       return try NetworkShell(loop: loop)
+    }
+    // Its endpoints refer to it until the loop has closed them all, and nothing below keeps it for so long.
+    defer {
+      loop.shutDown()
+      withExtendedLifetime(network) {}
     }
     return try run(loop, network, seed: try Self.preparing { () throws(LoopError) in try Loop.randomSeed() })
   }

@@ -51,7 +51,7 @@ extension ServerMachine {
       let missing = configuration.servers.filter { !reachable.contains($0) && $0.isVoter }.map(\.address)
       report.summary = "There is no quorum: \(reachable.count) of \(configuration.voterCount) voters are reachable, "
         + "\(configuration.quorum) are needed; missing: \(missing.joined(separator: ", "))."
-      report.remedy = "Start the missing servers. If they are lost for good, recover with peers.json."
+      report.remedy = "Start enough of the missing servers that \(configuration.quorum) voters are reachable."
     } else {
       report.summary = "An election is under way (term \(raft.term)); enough voters are reachable."
     }

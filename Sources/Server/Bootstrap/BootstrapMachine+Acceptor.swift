@@ -20,6 +20,10 @@ extension BootstrapMachine {
   }
 
   private mutating func accept(_ request: BootstrapRequest, _ token: BootstrapRequestToken, at now: Instant) {
+    // First of all: a promise that is still on record here binds nobody once another cluster has taken this server in.
+    if phase == .done {
+      return reply(token, BootstrapReply(.no, reason: "\(configuration.name) has a Raft configuration already"))
+    }
     if let promise = record.promise, promise.ballot == request.ballot, promise.servers == request.servers {
       if case .persisting = phase, case .replyToAccept(let tokens)? = afterPersist {
         afterPersist = .replyToAccept(tokens + [token])
@@ -27,9 +31,6 @@ extension BootstrapMachine {
         reply(token, BootstrapReply(.yes))
       }
       return
-    }
-    if phase == .done {
-      return reply(token, BootstrapReply(.no, reason: "\(configuration.name) has a Raft configuration already"))
     }
     if let refusal = refusal(of: request) ?? refusal(ofServers: request.servers) {
       return reply(token, BootstrapReply(.no, reason: refusal))
