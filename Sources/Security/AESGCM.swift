@@ -16,8 +16,8 @@ public struct AESGCM: Hashable, Sendable {
     self.key = key
   }
 
-  /// Appends `ciphertext | tag` of `plain` to `out`. `authenticated` parts are bound, in order, and not sent. False when
-  /// OpenSSL refuses (out of memory); `out` is unchanged then.
+  /// Appends `ciphertext | tag` of `plain` to `out`. `authenticated` parts are bound, in order, and not sent. False
+  /// when OpenSSL refuses (out of memory); `out` is unchanged then.
   public func seal(
     _ plain: RawSpan, nonce: [UInt8], authenticated: (RawSpan, RawSpan), into out: inout [UInt8]
   ) -> Bool {
@@ -46,13 +46,14 @@ public struct AESGCM: Hashable, Sendable {
     return true
   }
 
-  /// Appends the plaintext of `sealed` (`ciphertext | tag`) to `out`. False when it was not made with this key, nonce and
-  /// authenticated data, or is too short; `out` is unchanged then.
+  /// Appends the plaintext of `sealed` (`ciphertext | tag`) to `out`. False when it was not made with this key, nonce
+  /// and authenticated data, or is too short; `out` is unchanged then.
   public func open(
     _ sealed: RawSpan, nonce: RawSpan, authenticated: (RawSpan, RawSpan), into out: inout [UInt8]
   ) -> Bool {
     let count = sealed.byteCount - Self.tagBytes
-    guard count >= 0, nonce.byteCount == Self.nonceBytes, let context = unsafe EVP_CIPHER_CTX_new() else { return false }
+    guard count >= 0, nonce.byteCount == Self.nonceBytes, let context = unsafe EVP_CIPHER_CTX_new()
+    else { return false }
     defer { unsafe EVP_CIPHER_CTX_free(context) }
     guard unsafe EVP_DecryptInit_ex(context, cipher, nil, key, nonce.copy()) == 1,
       unsafe Self.authenticate(context, authenticated.0), unsafe Self.authenticate(context, authenticated.1)

@@ -72,8 +72,8 @@ public struct ServerMachine {
         protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier),
       restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
     membership = MembershipMachine(
-      configuration: Self.membershipConfiguration(configuration), cipher: configuration.keyring, restoring: restored.gossipSnapshot,
-      at: now.instant, effects: &effects)
+      configuration: Self.membershipConfiguration(configuration), cipher: configuration.keyring,
+      restoring: restored.gossipSnapshot, at: now.instant, effects: &effects)
     joining = JoinLoop(
       configuration: configuration.join,
       own: [configuration.gossipAdvertise] + configuration.ownGossipAddresses, at: now.instant)

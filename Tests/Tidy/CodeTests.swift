@@ -8,7 +8,7 @@ import Testing
   /// Folders and files that may hold unsafe code; everything else is checked by the compiler alone.
   static let unsafePlaces = [
     "Sources/Base/RawBytes.swift", "Sources/Wire/MessagePack/MessagePackWriter.swift", "Sources/Reactor/",
-    "Sources/Durable/", "Sources/Telemetry/",
+    "Sources/Durable/", "Sources/Security/", "Sources/Telemetry/",
     "Sources/HTTP/", "Sources/nomad/", "Sources/nomad-bench/", "Sources/Agent/",
     "Sources/Harness/",
   ]

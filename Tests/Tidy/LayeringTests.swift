@@ -17,14 +17,15 @@ import Testing
       "RPC": foundations,
       "HTTP": foundations.union(["CHTTPParser"]),
       "State": foundations,
-      "Server": foundations.union(machines).subtracting(["HTTP"]),
+      "Security": ["Base", "COpenSSL"],
+      "Server": foundations.union(machines).union(["Security"]).subtracting(["HTTP"]),
       "Client": foundations.union(["RPC"]),
       "Configuration": ["Base"],
       "API": foundations.union(machines).union(roles),
       "Reactor": ["Base", "CLibUV", "CSystem"],
       "Durable": ["Base", "CLMDB"],
       "Telemetry": ["Base"],
-      "Agent": foundations.union(machines).union(roles).union(shells),
+      "Agent": foundations.union(machines).union(roles).union(shells).union(["Security"]),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Base", "HTTP", "Configuration", "Wire"],
       // Real processes for the end-to-end tests and the bench.
@@ -34,7 +35,7 @@ import Testing
   }()
 
   static let platform: Set<String> = ["Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Musl"]
-  static let ours = Set(allowed.keys).union(["CLibUV", "CSystem", "CLMDB", "CHTTPParser"])
+  static let ours = Set(allowed.keys).union(["CLibUV", "CSystem", "CLMDB", "COpenSSL", "CHTTPParser"])
 
   @Test func everyModuleHasAPlace() {
     for module in Set(SourceTree.sources.map(\.module)).sorted() {
