@@ -55,16 +55,18 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 soak: release ## Form, break and end clusters for MINUTES=10
 	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 2 --known-last --failover --during $(MINUTES)m
 
-install: ## Install programs, systemd unit, system user and examples below DESTDIR and PREFIX
+install: ## Install programs, systemd unit, system user, examples and docs below DESTDIR and PREFIX
 	@test -x $(DIST)/nomadd || { echo "make install: run 'make release' first" >&2; exit 1; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
-	  $(DESTDIR)$(PREFIX)/share/doc/nomadd
+	  $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/nomadd
 	install -m 755 $(DIST)/nomadd $(DIST)/nomad $(DIST)/nomad-bench $(DESTDIR)$(PREFIX)/bin
 	sed 's|/usr/bin/nomadd|$(PREFIX)/bin/nomadd|g' deploy/nomadd.service \
 	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/nomadd.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/nomadd.service
 	install -m 644 deploy/nomadd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/nomadd.conf
-	cp -R deploy/examples $(DESTDIR)$(PREFIX)/share/doc/nomadd/
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/nomadd
+	install -m 644 deploy/nomadd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/nomadd.conf
+	cp -R deploy/examples docs $(DESTDIR)$(PREFIX)/share/doc/nomadd/
+	install -m 644 README.md CHANGELOG.md LICENSE SECURITY.md $(DESTDIR)$(PREFIX)/share/doc/nomadd
 
 clean: down ## Stop the cluster of make up and remove everything built, its data included
 	rm -rf $(SCRATCH) run

@@ -169,7 +169,8 @@ final class AgentShell: LoopDelegate {
     if isLeaving || !leaves || server == nil {
       notify { notifier throws(ServiceNotifier.Failure) in try notifier.stopping(status: "stopping without leaving") }
       client?.stop(at: loop.now, effects: &effects)
-      return end(status: leaves && !isLeaving ? 0 : 1)
+      // To a service manager a stop that it asked for must not look like a failure.
+      return end(status: !isLeaving && (leaves || notifier != nil) ? 0 : 1)
     }
     leave()
   }
