@@ -66,12 +66,6 @@ private struct AgentStart {
   }
 
   func run() throws(StartFailure) -> Int32 {
-    // Who asks for protection must not run without it.
-    if configuration.server?.encryptionKey != nil {
-      throw StartFailure(
-        sentence: "server.encrypt asks for encrypted gossip, which nomadd does not support yet; remove it, and keep "
-          + "port \(configuration.bind.serf.port) on a private network")
-    }
     let loop = try Self.preparing { () throws(LoopError) in try Loop() }
     defer { loop.shutDown() }
     let network = try Self.preparing { () throws(LoopError) in
