@@ -6,6 +6,7 @@ import Glibc
 import Raft
 import Reactor
 import Server
+import State
 import Telemetry
 import Wire
 
@@ -66,12 +67,6 @@ private struct AgentStart {
   }
 
   func run() throws(StartFailure) -> Int32 {
-    // Who asks for protection must not run without it.
-    if configuration.server?.encryptionKey != nil {
-      throw StartFailure(
-        sentence: "server.encrypt asks for encrypted gossip, which nomadd does not support yet; remove it, and keep "
-          + "port \(configuration.bind.serf.port) on a private network")
-    }
     let loop = try Self.preparing { () throws(LoopError) in try Loop() }
     defer { loop.shutDown() }
     let network = try Self.preparing { () throws(LoopError) in
@@ -197,6 +192,13 @@ private struct AgentStart {
     result.isVoter = !settings.isNonVoter
     result.raftProtocol = settings.raftProtocol
     result.raftMultiplier = settings.raftMultiplier
+    result.raftLimits.snapshotThreshold = settings.raftSnapshotThreshold
+    result.raftLimits.trailingEntries = settings.raftTrailingLogs
+    result.autopilot = AutopilotConfiguration(configuration.autopilot)
+    result.rpc.handshakeTimeout = configuration.limits.rpcHandshakeTimeout
+    result.rpc.connectionsPerAddress = configuration.limits.rpcConnectionsPerClientMax
+    result.gossipBindPort = resolved.bindSerf.port
+    result.rejoinAfterLeave = settings.rejoinAfterLeave
     result.redundancyZone = settings.redundancyZone ?? ""
     result.heartbeatGrace = settings.heartbeatGrace
     result.heartbeatMinimumTTL = settings.heartbeatTTLMin
@@ -274,5 +276,20 @@ private struct AgentStart {
       ==> Nomad agent started! Log data will stream in below:
 
       """, to: STDOUT_FILENO)
+  }
+}
+
+extension AutopilotConfiguration {
+  /// The block `autopilot` of the configuration.
+  fileprivate init(_ settings: AutopilotSettings) {
+    self.init()
+    cleanupDeadServers = settings.cleanupDeadServers
+    lastContactThreshold = settings.lastContactThreshold
+    maxTrailingLogs = UInt64(clamping: settings.maxTrailingLogs)
+    minQuorum = UInt64(clamping: settings.minQuorum)
+    serverStabilizationTime = settings.serverStabilizationTime
+    enableRedundancyZones = settings.enableRedundancyZones
+    disableUpgradeMigration = settings.disableUpgradeMigration
+    enableCustomUpgrades = settings.enableCustomUpgrades
   }
 }

@@ -1,5 +1,8 @@
 import Base
 import Membership
+import RPC
+import Raft
+import State
 
 /// Everything a server is told once, at start. Addresses are resolved and checked by the shell before.
 public struct ServerConfiguration: Sendable {
@@ -27,6 +30,13 @@ public struct ServerConfiguration: Sendable {
   public var isVoter = true
   public var raftProtocol: Int = 3
   public var raftMultiplier: Int = 1
+  public var raftLimits = RaftLimits()
+  /// What the first leader writes; the replicated settings rule from then on.
+  public var autopilot = AutopilotConfiguration()
+  public var rpc = RPCConfiguration()
+  /// Port of the gossip listener, which stands in for a missing one in foreign messages.
+  public var gossipBindPort: UInt16?
+  public var rejoinAfterLeave = false
   public var redundancyZone: String = ""
 
   public var join = JoinLoop.Configuration()

@@ -9,7 +9,7 @@ extension ServerMachine {
   mutating func establishLeadership(_ effects: inout Effects) {
     leadership.isReady = true
     if state.autopilot == nil {
-      proposeOwn(StateMessage.autopilot(initialAutopilot, checked: false, write: WriteRequest()), &effects)
+      proposeOwn(StateMessage.autopilot(configuration.autopilot, checked: false, write: WriteRequest()), &effects)
     }
     if state.scheduler == nil {
       proposeOwn(StateMessage.scheduler(SchedulerConfiguration(), checked: false, write: WriteRequest()), &effects)
@@ -29,12 +29,6 @@ extension ServerMachine {
     leadership.healthAt = now.instant
     events.append(.leadership(true))
     retryHeld(&effects)
-  }
-
-  var initialAutopilot: AutopilotConfiguration {
-    var result = AutopilotConfiguration()
-    result.minQuorum = 0
-    return result
   }
 
   mutating func runLeaderDuties(_ effects: inout Effects) {
@@ -150,7 +144,7 @@ extension ServerMachine {
 
   /// Health of every server of the Raft configuration as the leader sees it, in the order of the configuration.
   var serverHealth: [ServerHealth] {
-    let settings = state.autopilot ?? initialAutopilot
+    let settings = state.autopilot ?? configuration.autopilot
     let progress = raft.peers(at: now.instant)
     return raft.configuration.servers.map { server in
       let entry = directory.local.first { $0.raftID == server.id || "\($0.address)" == server.address }
@@ -174,7 +168,7 @@ extension ServerMachine {
 
   /// Keeps track of health, promotes non-voters that have been stable, and removes the dead where that is safe.
   private mutating func watchHealth(_ effects: inout Effects) {
-    let settings = state.autopilot ?? initialAutopilot
+    let settings = state.autopilot ?? configuration.autopilot
     let health = serverHealth
     var since: [String: Instant] = [:]
     for one in health where one.isHealthy {

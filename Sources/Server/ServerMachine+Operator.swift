@@ -17,7 +17,7 @@ extension ServerMachine {
         removePeer(caller, id: nil, address: Self.text("Address", of: body), &effects)
       case .operatorTransferLeadershipToPeer: transferLeadership(caller, body, &effects)
       case .operatorAutopilotGetConfiguration:
-        let configuration = state.autopilot ?? initialAutopilot
+        let configuration = state.autopilot ?? self.configuration.autopilot
         respond(caller, &effects) { configuration.pack(into: &$0) }
       case .operatorAutopilotSetConfiguration: propose(try state.prepareAutopilot(body), .bool, caller, &effects)
       case .operatorSchedulerSetConfiguration: propose(try state.prepareScheduler(body), .updated, caller, &effects)

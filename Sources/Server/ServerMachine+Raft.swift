@@ -16,6 +16,8 @@ extension ServerMachine {
       case .leadershipLost:
         effects.log.log(.info, "nomad", "cluster leadership lost")
         leadership.lost()
+        // Consistent queries that wait here are asked again, of the new leader.
+        watches.wakeAll()
         events.append(.leadership(false))
       case .leaderChanged(let leader): leaderChanged(leader, &effects)
       case .configurationChanged:

@@ -65,11 +65,12 @@ public struct ServerMachine {
     self.now = now
     state = restored.state
     directory = ServerDirectory(ownRegion: configuration.region)
-    rpc = RPCMachine()
+    rpc = RPCMachine(configuration: configuration.rpc)
     raft = try RaftNode(
       configuration: RaftNodeConfiguration(
         id: configuration.raftID, address: "\(configuration.raftAddress)",
-        protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier),
+        protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier,
+        limits: configuration.raftLimits),
       restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
     membership = MembershipMachine(
       configuration: Self.membershipConfiguration(configuration), cipher: configuration.keyring,
@@ -211,6 +212,8 @@ public struct ServerMachine {
         ? .lan(name: name, address: address) : .wan(name: name, address: address),
       tags: ServerEntry.tags(of: configuration))
     result.localAddresses = configuration.ownGossipAddresses
+    result.rejoinAfterLeave = configuration.rejoinAfterLeave
+    if let port = configuration.gossipBindPort { result.gossip.bindPort = port }
     return result
   }
 }
