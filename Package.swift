@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Dependencies point one way (docs/ARCHITECTURE.md):
-// Base <- Wire <- protocol machines <- Server, Client <- Agent <- executables.
+// Base <- Wire <- protocol machines <- Server, Client <- Agent, Simulator <- executables.
 // Tests/Tidy reads the import statements and enforces it.
 
 let settings: [SwiftSetting] = [
@@ -58,6 +58,7 @@ let package = Package(
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
+    module("Simulator", ["Server", "Client"]),
     module("Agent", ["API", "Server", "Security", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
     module("Harness", ["HTTP"]),
 
@@ -81,6 +82,7 @@ let package = Package(
     tests("Reactor", ["Reactor"]),
     tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
+    tests("Simulation", ["Simulator"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Tidy", []),
   ]

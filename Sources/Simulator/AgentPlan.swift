@@ -1,0 +1,75 @@
+import Base
+import Client
+import Server
+import Wire
+
+/// What an operator wrote into the configuration of one agent.
+public struct AgentPlan: Sendable {
+  public var name: String
+  public var region: String
+  public var datacenter: String
+  public var host: IPAddress
+  public var server: ServerPlan?
+  public var client: ClientPlan?
+
+  public struct ServerPlan: Sendable {
+    public var bootstrapExpect: Int
+    /// `retry_join`
+    public var join: [SocketAddress]
+
+    public init(bootstrapExpect: Int, join: [SocketAddress]) {
+      self.bootstrapExpect = bootstrapExpect
+      self.join = join
+    }
+  }
+
+  public struct ClientPlan: Sendable {
+    public var servers: [SocketAddress]
+
+    public init(servers: [SocketAddress]) { self.servers = servers }
+  }
+
+  public init(
+    name: String, region: String = "global", datacenter: String = "dc1", host: IPAddress, server: ServerPlan? = nil,
+    client: ClientPlan? = nil
+  ) {
+    self.name = name
+    self.region = region
+    self.datacenter = datacenter
+    self.host = host
+    self.server = server
+    self.client = client
+  }
+
+  public static let gossipPort: UInt16 = 4648
+  public static let rpcPort: UInt16 = 4647
+
+  /// Address number `number` of the virtual network.
+  public static func host(_ number: Int) -> IPAddress { .v4(0x0A00_0001 + UInt32(number)) }
+
+  public var gossipAddress: SocketAddress { SocketAddress(host, port: Self.gossipPort) }
+  public var rpcAddress: SocketAddress { SocketAddress(host, port: Self.rpcPort) }
+
+  func serverConfiguration(_ plan: ServerPlan, id: String, remembered lines: [String]) -> ServerConfiguration {
+    var result = ServerConfiguration(
+      name: name, region: region, datacenter: datacenter, id: id, build: "1.1.2", gossipAdvertise: gossipAddress,
+      rpcAdvertise: rpcAddress)
+    result.bootstrapExpect = plan.bootstrapExpect
+    result.join.hasEntries = !plan.join.isEmpty
+    result.join.remembered = ServerConfiguration.rememberedMembers(in: lines)
+    return result
+  }
+
+  func clientConfiguration(_ plan: ClientPlan, _ state: ClientPersistedState) -> ClientConfiguration {
+    var node = NodeDescription(
+      id: state.nodeID, secretID: state.secretID, name: name, datacenter: datacenter,
+      httpAddress: "\(SocketAddress(host, port: 4646))")
+    node.attributes = [
+      NodeAttribute("kernel.name", "linux"), NodeAttribute("nomad.version", "1.6.0"), ServersChanged.attribute,
+    ]
+    var result = ClientConfiguration(node: node)
+    result.region = region
+    result.servers = (server == nil ? [] : [rpcAddress]) + plan.servers
+    return result
+  }
+}
