@@ -6,7 +6,7 @@ name       = "nomad-1"
 region     = "global"
 datacenter = "dc1"
 
-# Absolute. Holds the Raft log and the identity of this agent.
+# Absolute. Holds the Raft log, the identity of this agent and the gossip keyring.
 data_dir = "/var/lib/nomad"
 
 # Where to listen: one address, or a template such as {{ GetInterfaceIP "eth0" }}.
@@ -51,7 +51,7 @@ server {
     retry_max      = 0 # for ever
   }
 
-  # Encrypted gossip is not supported yet: an agent that is asked for it does not start.
+  # Encrypts gossip. The same on all servers of all regions; "openssl rand -base64 32" makes one.
   # encrypt = "cg8StVXbQJ0gPvMd9o7yrg=="
 
   raft_protocol   = 3
