@@ -93,7 +93,9 @@ public struct Checker {
   /// To be called at the end: no disk holds another first configuration, and equal logs have made equal states.
   mutating func finish(_ agents: [VirtualAgent]) {
     for agent in agents {
-      if let first = agent.disk.observedEntry(at: 1), first.kind.isConfiguration { noteFirst(first, of: agent.plan.region) }
+      if let first = agent.disk.observedEntry(at: 1), first.kind.isConfiguration {
+        noteFirst(first, of: agent.plan.region)
+      }
     }
     for (name, region) in regions.sorted(by: { $0.key < $1.key }) where region.firstSets.count > 1 {
       violation("region \(name) has \(region.firstSets.count) first configurations: \(region.firstSets)")

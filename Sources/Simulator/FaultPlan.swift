@@ -38,8 +38,8 @@ extension FaultPlan: CustomStringConvertible {
 }
 
 extension Simulation {
-  /// Schedules the faults of `plan` against `victims`. When it is over, everything is healed, what is dead starts again,
-  /// and the network is calm.
+  /// Schedules the faults of `plan` against `victims`. When it is over, everything is healed, what is dead starts
+  /// again, and the network is calm.
   public func inject(_ plan: FaultPlan, against victims: [VirtualAgent]) {
     let end = now + plan.until
     planFault(plan, victims, until: end)

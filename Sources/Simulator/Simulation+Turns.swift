@@ -115,7 +115,8 @@ extension Simulation {
   // MARK: Disk
 
   private func startDiskWork(_ agent: VirtualAgent) {
-    guard agent.disk.raftInFlight.isEmpty, agent.server?.hasStorage ?? false, let directives = agent.server?.takeStorage()
+    guard agent.disk.raftInFlight.isEmpty, agent.server?.hasStorage ?? false,
+      let directives = agent.server?.takeStorage()
     else { return }
     agent.disk.start(directives)
     queue.push(.raftWritten(agent, life: agent.life), at: now + writeTime(agent))

@@ -5,8 +5,8 @@ import Server
 /// Whole agents under one virtual clock, on a virtual network with virtual disks. Everything that is not decided by a
 /// machine is drawn from one seed, so a seed repeats a run exactly.
 ///
-/// Calling order: `add` agents, plan their life with `start`, `at` and the fault methods, then `run`. The checker watches
-/// after every event; the run stops at its first violation.
+/// Calling order: `add` agents, plan their life with `start`, `at` and the fault methods, then `run`. The checker
+/// watches after every event; the run stops at its first violation.
 public final class Simulation {
   enum Happening {
     case wake(VirtualAgent, life: Int)

@@ -3,8 +3,8 @@ import Simulator
 import Synchronization
 import Testing
 
-/// Which seeds are played: `NOMADD_SIM_SEED` is the first, `NOMADD_SIM_RUNS` how many. A seed without a number of runs is
-/// played alone and tells everything. Without either, every scenario has a fixed small set.
+/// Which seeds are played: `NOMADD_SIM_SEED` is the first, `NOMADD_SIM_RUNS` how many. A seed without a number of runs
+/// is played alone and tells everything. Without either, every scenario has a fixed small set.
 enum Seeds {
   private static let environment = ProcessInfo.processInfo.environment
   private static let first = environment["NOMADD_SIM_SEED"].flatMap(UInt64.init)
