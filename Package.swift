@@ -20,8 +20,9 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name + "Tests", dependencies: dependencies, path: "Tests/" + name, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], excluding excluded: [String] = []) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: dependencies, path: "Tests/" + name, exclude: excluded, swiftSettings: settings)
 }
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -84,6 +85,7 @@ let package = Package(
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
+    tests("Interop", ["HTTP", "Harness", "Membership", "Raft", "Reactor"], excluding: ["go"]),
     tests("Tidy", []),
   ]
 )

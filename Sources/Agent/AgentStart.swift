@@ -162,7 +162,7 @@ private struct AgentStart {
       effects.log.log(
         .warn, "nomad.serf", "gossip is not encrypted: anybody who reaches the gossip port can join; set encrypt")
     }
-    var settings = serverConfiguration(id: id, resolved, remembered: restored.gossipSnapshot)
+    var settings = serverConfiguration(id: id, resolved, restored)
     settings.keyring = keys.keyring
     guard settings.tagsFit else {
       throw StartFailure(
@@ -180,7 +180,7 @@ private struct AgentStart {
   }
 
   private func serverConfiguration(
-    id: String, _ resolved: ResolvedAddresses, remembered lines: [String]
+    id: String, _ resolved: ResolvedAddresses, _ restored: ServerRestoredState
   ) -> ServerConfiguration {
     var result = ServerConfiguration(
       name: configuration.name, region: configuration.region, datacenter: configuration.datacenter, id: id,
@@ -208,7 +208,8 @@ private struct AgentStart {
     result.join.firstRoundIsFatal = !settings.join.start.isEmpty
     result.join.retryInterval = settings.join.retryInterval
     result.join.retryMax = settings.join.retryMax
-    result.join.remembered = ServerConfiguration.rememberedMembers(in: lines)
+    result.join.remembered = ServerConfiguration.rememberedMembers(
+      in: restored.gossipSnapshot, keepingFailed: restored.raft == RaftRestoredState())
     return result
   }
 

@@ -74,7 +74,10 @@ public struct ServerConfiguration: Sendable {
   public var tagsFit: Bool { MembershipMachine.fits(ServerEntry.tags(of: self)) }
 
   /// Gossip addresses that a snapshot file records as alive (gossip.md 6.11): `alive: name 127.0.0.1:4648`.
-  public static func rememberedMembers(in lines: [String]) -> [SocketAddress] {
+  ///
+  /// `keepingFailed` keeps those that failed too: until there is a first configuration, a server that was once known may
+  /// be part of another one.
+  public static func rememberedMembers(in lines: [String], keepingFailed: Bool) -> [SocketAddress] {
     var members: [String: SocketAddress] = [:]
     var order: [String] = []
     for line in lines {
@@ -84,7 +87,7 @@ public struct ServerConfiguration: Sendable {
         let name = String(line[line.index(line.startIndex, offsetBy: 7)..<blank])
         guard let address = SocketAddress(line[line.index(after: blank)...]) else { continue }
         if members.updateValue(address, forKey: name) == nil { order.append(name) }
-      } else if line.hasPrefix("not-alive: ") {
+      } else if line.hasPrefix("not-alive: "), !keepingFailed {
         members[String(line.dropFirst(11))] = nil
       }
     }

@@ -1,5 +1,6 @@
 import Base
 import Client
+import Raft
 import Server
 import Wire
 
@@ -50,13 +51,14 @@ public struct AgentPlan: Sendable {
   public var gossipAddress: SocketAddress { SocketAddress(host, port: Self.gossipPort) }
   public var rpcAddress: SocketAddress { SocketAddress(host, port: Self.rpcPort) }
 
-  func serverConfiguration(_ plan: ServerPlan, id: String, remembered lines: [String]) -> ServerConfiguration {
+  func serverConfiguration(_ plan: ServerPlan, id: String, _ restored: ServerRestoredState) -> ServerConfiguration {
     var result = ServerConfiguration(
       name: name, region: region, datacenter: datacenter, id: id, build: "1.1.2", gossipAdvertise: gossipAddress,
       rpcAdvertise: rpcAddress)
     result.bootstrapExpect = plan.bootstrapExpect
     result.join.hasEntries = !plan.join.isEmpty
-    result.join.remembered = ServerConfiguration.rememberedMembers(in: lines)
+    result.join.remembered = ServerConfiguration.rememberedMembers(
+      in: restored.gossipSnapshot, keepingFailed: restored.raft == RaftRestoredState())
     return result
   }
 

@@ -45,7 +45,7 @@ extension Simulation {
     }
     do throws(RaftError) {
       agent.server = try ServerMachine(
-        configuration: agent.plan.serverConfiguration(plan, id: agent.serverID, remembered: restored.gossipSnapshot),
+        configuration: agent.plan.serverConfiguration(plan, id: agent.serverID, restored),
         restoring: restored, reader: agent.disk, at: moment(agent), effects: &agent.effects)
       return true
     } catch {

@@ -1,0 +1,86 @@
+import Base
+import Gossip
+import Harness
+import Membership
+
+/// A membership machine of ours in a pool of Serf agents: the timing of one local network, and everybody admitted.
+final class MachineMember: PoolMember, Performer {
+  let name: String
+  let address: SocketAddress
+  private(set) var lastUserEvent = ""
+  private(set) var finishedJoins: [JoinID: [JoinOutcome]] = [:]
+  private(set) var hasLeft = false
+
+  private let tags: [String: String]
+  private var driver: Driver<MembershipMachine>?
+
+  init(_ name: String, tags: [String: String] = [:]) throws {
+    self.name = name
+    self.tags = tags
+    address = SocketAddress(try Loopback.address(), port: 4648)
+  }
+
+  func start() throws {
+    var configuration = MembershipConfiguration(gossip: .lan(name: name, address: address), tags: tags)
+    configuration.admission = .anybody
+    hasLeft = false
+    let driver = try Driver(at: address) { now, effects in
+      MembershipMachine(configuration: configuration, at: now, effects: &effects)
+    }
+    driver.settle = { [unowned self] machine, _, _ in take(machine.takeEvents()) }
+    self.driver = driver
+  }
+
+  /// Says nothing to anybody.
+  func crash() {
+    driver?.close()
+    driver = nil
+  }
+
+  func join(_ peer: SocketAddress, on stage: Stage) throws -> [JoinOutcome] {
+    guard let driver else { return [] }
+    let id = driver.command { $0.join([peer], at: $1, effects: &$2) }
+    try stage.wait("\(name) joins \(peer)") { finishedJoins[id] != nil }
+    return finishedJoins[id] ?? []
+  }
+
+  func leave(on stage: Stage) throws {
+    driver?.command { $0.leave(at: $1, effects: &$2) }
+    try stage.wait("\(name) leaves") { hasLeft }
+    crash()
+  }
+
+  func setTags(_ tags: [String: String]) throws {
+    try driver?.command { (machine, now, effects) throws(TagError) in
+      try machine.setTags(tags, at: now, effects: &effects)
+    }
+  }
+
+  func sendUserEvent(_ name: String, _ payload: String) {
+    _ = driver?.command {
+      $0.sendUserEvent(name: name, payload: Array(payload.utf8), mayCoalesce: false, at: $1, effects: &$2)
+    }
+  }
+
+  var view: PoolView {
+    var view: PoolView = [:]
+    for member in driver?.machine.members ?? [] {
+      view[member.name] = Self.describe(
+        status: "\(member.status)", address: "\(member.address)", tags: member.tags.tags.map { ($0.key, $0.value) })
+    }
+    return view
+  }
+
+  func turn() { driver?.turn() }
+
+  private func take(_ events: [MembershipEvent]) {
+    for event in events {
+      switch event {
+      case .joinFinished(let id, let outcomes): finishedJoins[id] = outcomes
+      case .leaveFinished: hasLeft = true
+      case .userEvent(let name, let payload, _): lastUserEvent = "\(name) \(String(decoding: payload, as: UTF8.self))"
+      default: break
+      }
+    }
+  }
+}
