@@ -53,8 +53,8 @@ extension ServerMachine {
         + "\(configuration.quorum) are needed; missing: \(missing.joined(separator: ", "))."
       report.remedy = "Start enough of the missing servers that \(configuration.quorum) voters are reachable."
     } else {
-      report.summary = "An election is under way (term \(raft.term)). Gossip lists enough voters as alive; it notices a "
-        + "dead server only after up to 45 s."
+      report.summary = "An election is under way (term \(raft.term)). Gossip lists enough voters as alive; "
+        + "it notices a dead server only after up to 45 s."
     }
     return report
   }

