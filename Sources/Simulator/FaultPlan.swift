@@ -10,6 +10,8 @@ public struct FaultPlan: Hashable, Sendable {
   public var oneWayPartitions = true
   public var kills = true
   public var powerCuts = true
+  /// Chance that an agent dies while a given write of its is under way.
+  public var deathsWhileWriting = 0.0
 
   public init() {}
 
@@ -21,6 +23,7 @@ public struct FaultPlan: Hashable, Sendable {
     plan.oneWayPartitions = random.chance(0.4)
     plan.kills = random.chance(0.7)
     plan.powerCuts = random.chance(0.4)
+    if random.chance(0.5) { plan.deathsWhileWriting = random.fraction() * 0.15 }
     return plan
   }
 }
@@ -32,6 +35,7 @@ extension FaultPlan: CustomStringConvertible {
     if oneWayPartitions { kinds.append("one-way partitions") }
     if kills { kinds.append("kills") }
     if powerCuts { kinds.append("power cuts") }
+    if deathsWhileWriting > 0 { kinds.append("\(Int(deathsWhileWriting * 100))% deaths while writing") }
     return "\(kinds.isEmpty ? "none" : kinds.joined(separator: ", ")) every \(pause.milliseconds) ms until "
       + "\(until.seconds) s"
   }
@@ -42,9 +46,11 @@ extension Simulation {
   /// again, and the network is calm.
   public func inject(_ plan: FaultPlan, against victims: [VirtualAgent]) {
     let end = now + plan.until
+    faults = plan
     planFault(plan, victims, until: end)
     at(end) { [self] in
       note("faults are over")
+      faults = nil
       heal()
       conditions = conditions.calmed
       for agent in victims where !agent.isRunning && agent.life > 0 { start(agent) }
@@ -75,12 +81,22 @@ extension Simulation {
     }
   }
 
+  /// A write of the agent is under way and takes this long.
+  func noteWrite(_ agent: VirtualAgent, _ time: Interval) {
+    guard let plan = faults, plan.deathsWhileWriting > 0, random.chance(plan.deathsWhileWriting) else { return }
+    let life = agent.life
+    after(random.interval(.zero, time)) { [self] in
+      guard agent.life == life, let plan = faults else { return }
+      strike(agent, random.chance(0.5) ? .kill : .power, until: now + plan.until)
+    }
+  }
+
   private func strike(_ agent: VirtualAgent, _ death: Death, until end: Instant) {
     guard agent.isRunning else { return }
     crash(agent, death)
     let pause = random.chance(0.5) ? random.interval(.zero, .milliseconds(500)) : random.interval(.zero, .seconds(6))
     after(pause) { [self] in
-      if now < end { start(agent) }
+      if now < end, faults != nil { start(agent) }
     }
   }
 }

@@ -48,5 +48,5 @@ extension NetworkConditions: CustomStringConvertible {
       + "\(Self.percent(duplication)), resets \(Self.percent(resets))"
   }
 
-  private static func percent(_ value: Double) -> String { "\((value * 1000).rounded() / 10)%" }
+  private static func percent(_ value: Double) -> String { "\(Double(Int(value * 1000)) / 10)%" }
 }

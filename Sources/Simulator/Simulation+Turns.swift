@@ -144,6 +144,8 @@ extension Simulation {
   }
 
   private func writeTime(_ agent: VirtualAgent) -> Interval {
-    random.interval(agent.diskLatency.0, agent.diskLatency.1)
+    let time = random.interval(agent.diskLatency.0, agent.diskLatency.1)
+    noteWrite(agent, time)
+    return time
   }
 }

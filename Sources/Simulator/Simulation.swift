@@ -34,6 +34,8 @@ public final class Simulation {
   /// Directed pairs that nothing passes between.
   var cuts: Set<Cut> = []
   var nextPort: UInt16 = 30_000
+  /// The faults that are being injected.
+  var faults: FaultPlan?
 
   /// What a timer may be late.
   static let timerSlack = Interval.microseconds(300)

@@ -15,6 +15,8 @@ public struct SimulationStatistics: Sendable {
   public var kills = 0
   public var powerCuts = 0
   public var writesLost = 0
+  /// From the last start to a leader that all servers know.
+  public var slowestFormation = Interval.zero
 
   public init() {}
 
@@ -37,6 +39,7 @@ public struct SimulationStatistics: Sendable {
     a.kills += b.kills
     a.powerCuts += b.powerCuts
     a.writesLost += b.writesLost
+    a.slowestFormation = max(a.slowestFormation, b.slowestFormation)
   }
 }
 
@@ -46,5 +49,6 @@ extension SimulationStatistics: CustomStringConvertible {
       + "\(writesLost) writes lost, \(datagramsLost) datagrams lost, \(datagramsDuplicated) doubled, "
       + "\(segmentsDelayed) segments delayed, \(streamsReset) streams reset), "
       + "\(Int(virtualTime.seconds)) s of virtual time, \(events) events"
+      + (slowestFormation > .zero ? ", slowest formation \(slowestFormation.milliseconds) ms" : "")
   }
 }
