@@ -69,7 +69,7 @@ final class ServerStorage {
         throw .damaged(path: keyringFile.path, what: "it is no list of gossip keys in base64")
       }
       let differs = configured.map { $0 != keys.first } ?? false
-      return (keyring, differs ? "encrypt is ignored: the keyring file \(keyringFile.path) has other keys" : nil)
+      return (keyring, differs ? "encrypt is ignored: \(keyringFile.path) has another primary key" : nil)
     }
     guard let configured else { return (nil, nil) }
     try keyringFile.replace(KeyringFile.encode([configured]))

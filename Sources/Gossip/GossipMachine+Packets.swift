@@ -32,7 +32,8 @@ extension GossipMachine {
       if isOpen {
         handlePlain(plain.bytes, from: peer, at: now, above: &above, effects: &effects)
       } else {
-        complain(.undecryptable, from: peer, at: now, effects: &effects)
+        complain(
+          .undecryptable, StreamFailure.StaticReason.undecryptable.text, from: peer, at: now, effects: &effects)
       }
       plainScratch = plain
     }

@@ -158,7 +158,9 @@ extension GossipMachine {
   ) {
     switch failure {
     case .envelope(let reason):
-      complain(reason == .undecryptable ? .undecryptable : .malformed, from: stream.peer, at: now, effects: &effects)
+      complain(
+        reason == .undecryptable ? .undecryptable : .malformed, reason.text, from: stream.peer, at: now,
+        effects: &effects)
       if stream.role == .inbound {
         var message: [UInt8] = []
         ErrorMessage.encode(reason.text, into: &message)

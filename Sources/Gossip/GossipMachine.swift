@@ -196,13 +196,13 @@ public struct GossipMachine {
 
   /// Foreign mistakes are logged once per second at most.
   mutating func complain(
-    _ cause: DropCause, from peer: SocketAddress?, at now: Instant, effects: inout Effects
+    _ cause: DropCause, _ words: String? = nil, from peer: SocketAddress?, at now: Instant, effects: inout Effects
   ) {
     statistics.count(cause)
     guard now >= nextComplaint else { return }
     nextComplaint = now + .seconds(1)
     effects.log.log(
-      .warn, Self.logModule, "memberlist: dropped a message: \(cause)",
+      .warn, Self.logModule, "memberlist: dropped a message: \(words ?? "\(cause)")",
       ["from": peer.map { $0.description } ?? "unknown"])
   }
 

@@ -9,14 +9,19 @@ public struct GossipKeyring: PacketCipher {
   /// What we write: plaintext is not padded.
   private static let version: UInt8 = 1
   private static let prefixBytes = 1 + AESGCM.nonceBytes
+  /// Version 0 pads to a multiple of this.
+  private static let blockBytes = 16
 
   private var ring: [AESGCM]
 
-  /// Nil when there is no key, too many, or one that has not 16, 24 or 32 bytes.
+  /// Nil when there is no key, too many, or one that has not 16, 24 or 32 bytes. Of equal keys the first counts.
   public init?(keys: [[UInt8]]) {
-    let ciphers = keys.compactMap { AESGCM(key: $0) }
-    guard !ciphers.isEmpty, ciphers.count == keys.count, ciphers.count <= Self.maximumKeys else { return nil }
-    ring = ciphers
+    guard !keys.isEmpty, keys.count <= Self.maximumKeys else { return nil }
+    ring = []
+    for key in keys {
+      guard let cipher = AESGCM(key: key) else { return nil }
+      if !ring.contains(cipher) { ring.append(cipher) }
+    }
   }
 
   public var keys: [[UInt8]] { ring.map(\.key) }
@@ -36,22 +41,24 @@ public struct GossipKeyring: PacketCipher {
 
   public mutating func open(_ sealed: RawSpan, header: RawSpan, label: RawSpan, into plain: inout [UInt8]) -> Bool {
     guard sealed.byteCount >= overhead, sealed.byte(at: 0) <= 1 else { return false }
+    let isPadded = sealed.byte(at: 0) == 0
+    guard !isPadded || sealed.byteCount >= overhead + Self.blockBytes else { return false }
     let nonce = sealed.extracting(1..<Self.prefixBytes)
     let body = sealed.extracting(Self.prefixBytes..<sealed.byteCount)
     let start = plain.count
     for cipher in ring where cipher.open(body, nonce: nonce, authenticated: (header, label), into: &plain) {
-      return sealed.byte(at: 0) == 1 || Self.removePadding(of: &plain, from: start)
+      return !isPadded || Self.removePadding(of: &plain, from: start)
     }
     return false
   }
 
-  /// Version 0 pads to 16 bytes; the last byte says how much.
+  /// The last byte says how much was padded.
   private static func removePadding(of plain: inout [UInt8], from start: Int) -> Bool {
-    guard let last = plain.last, (1...16).contains(last), plain.count - start >= Int(last) else {
+    guard let last = plain.last.map(Int.init), (1...blockBytes).contains(last), plain.count - start >= last else {
       plain.removeSubrange(start...)
       return false
     }
-    plain.removeLast(Int(last))
+    plain.removeLast(last)
     return true
   }
 
