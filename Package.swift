@@ -81,6 +81,7 @@ let package = Package(
     tests("Reactor", ["Reactor"]),
     tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
+    tests("Bench", ["Base", "nomad-bench"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Tidy", []),
   ]
