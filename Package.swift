@@ -84,6 +84,7 @@ let package = Package(
     tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),
     tests("Simulation", ["Simulator"]),
+    tests("Bench", ["Base", "nomad-bench"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
     tests("Interop", ["HTTP", "Harness", "Membership", "Raft", "Reactor"], excluding: ["go"]),
     tests("Tidy", []),

@@ -1,8 +1,8 @@
 import Base
 import Server
 
-/// A cluster with clients lives through everything that can happen: loss, partitions, kills, power cuts, of clients too.
-/// Once that is over everything must be as if nothing had happened, and every client that was ever told that it is
+/// A cluster with clients lives through everything that can happen: loss, partitions, kills, power cuts, of clients
+/// too. Once that is over everything must be as if nothing had happened, and every client that was ever told that it is
 /// registered must be.
 public final class ChaosScenario: Scenario {
   public let simulation: Simulation

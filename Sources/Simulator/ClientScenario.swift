@@ -58,7 +58,8 @@ public final class ClientScenario: Scenario {
 
   public func play() {
     for agent in servers.prefix(3) + clients {
-      simulation.after(simulation.random.interval(.zero, .milliseconds(200))) { [simulation] in simulation.start(agent) }
+      let delay = simulation.random.interval(.zero, .milliseconds(200))
+      simulation.after(delay) { [simulation] in simulation.start(agent) }
     }
     simulation.run(until: .start + .milliseconds(200))
     simulation.demand("servers and clients together", within: .seconds(5)) { [self] in
@@ -126,7 +127,8 @@ public final class ClientScenario: Scenario {
     for agent in all { simulation.crash(agent, simulation.random.chance(0.5) ? .kill : .power) }
     simulation.run(until: simulation.now + simulation.random.interval(.milliseconds(10), .seconds(5)))
     for agent in all {
-      simulation.after(simulation.random.interval(.zero, .milliseconds(300))) { [simulation] in simulation.start(agent) }
+      let delay = simulation.random.interval(.zero, .milliseconds(300))
+      simulation.after(delay) { [simulation] in simulation.start(agent) }
     }
     let restartedAt = simulation.now + .milliseconds(300)
     simulation.run(until: restartedAt)

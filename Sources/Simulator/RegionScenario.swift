@@ -41,7 +41,8 @@ public final class RegionScenario: Scenario {
 
   public func play() {
     for agent in simulation.agents {
-      simulation.after(simulation.random.interval(.zero, .milliseconds(300))) { [simulation] in simulation.start(agent) }
+      let delay = simulation.random.interval(.zero, .milliseconds(300))
+      simulation.after(delay) { [simulation] in simulation.start(agent) }
     }
     simulation.run(until: .start + .milliseconds(300))
     simulation.demand("both regions whole", within: .seconds(10)) { [self] in wholeDefect }

@@ -4,6 +4,8 @@ import ArgumentParser
   static let configuration = CommandConfiguration(
     commandName: "nomad-bench",
     abstract: "Measures Nomad-compatible cluster agents from outside.",
-    discussion: "Works with every agent that has Nomad's command line and HTTP API, the original included.",
-    subcommands: [FormCommand.self])
+    discussion: """
+      Works with every agent that has Nomad's command line, HTTP API and RPC protocol, the original included.
+      """,
+    subcommands: [FormCommand.self, RPCCommand.self])
 }

@@ -49,7 +49,7 @@ extension EndToEnd {
         let servers = try await Self.formed(3, in: cluster)
         let keygen = try await cluster.nomad("operator", "keygen", at: servers[0])
         let second = String(keygen.output.dropLast())
-        #expect(try Base64.decode(second).count == 32)
+        #expect(second.wholeMatch(of: /[A-Za-z0-9+\/]{43}=/) != nil, "32 bytes in base64: \(keygen.output)")
         #expect(try await Self.keys(at: servers[0]) == [Self.first: 3])
         #expect(try servers.map(Self.storedKeys) == Array(repeating: [Self.first], count: 3))
 
