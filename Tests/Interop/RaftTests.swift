@@ -55,7 +55,8 @@ struct RaftTests {
     #expect(machine.problems.isEmpty)
   }
 
-  /// Protocol 2 knows no transfer of leadership, so leaders die until each kind has led.
+  /// Under protocol 2 the Go library cannot hand leadership over, though it takes it. So leaders die until each kind has
+  /// led; we hand over, because with two of ours one of them would win every election.
   @Test(arguments: [
     Mixture(go: 2, ours: 1, protocolVersion: 2), Mixture(go: 1, ours: 2, protocolVersion: 2),
   ]) func protocolTwoWorksToo(mixture: Mixture) throws {
@@ -65,6 +66,7 @@ struct RaftTests {
     var hasGoLed = false
     var haveWeLed = false
     for round in 0..<8 where !hasGoLed || !haveWeLed {
+      if haveWeLed, quorum.machines.contains(where: \.isLeader) { try quorum.lead(quorum.go[0]) }
       let leader = try quorum.awaitLeader()
       if leader is GoPeer { hasGoLed = true } else { haveWeLed = true }
       try quorum.apply("with-\(round)", count: 20)
