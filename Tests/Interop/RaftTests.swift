@@ -55,8 +55,8 @@ struct RaftTests {
     #expect(machine.problems.isEmpty)
   }
 
-  /// Under protocol 2 the Go library cannot hand leadership over, though it takes it. So leaders die until each kind has
-  /// led; we hand over, because with two of ours one of them would win every election.
+  /// Under protocol 2 the Go library cannot hand leadership over, though it takes it. So leaders die until each kind
+  /// has led; we hand over, because with two of ours one of them would win every election.
   @Test(arguments: [
     Mixture(go: 2, ours: 1, protocolVersion: 2), Mixture(go: 1, ours: 2, protocolVersion: 2),
   ]) func protocolTwoWorksToo(mixture: Mixture) throws {
