@@ -5,6 +5,9 @@ import Wire
 // User events and Serf's part of a state exchange (gossip.md 6.5, 6.8).
 extension SerfLayer {
   static let maximumEventBytes = 9 * 1024
+  /// Serf agents raise the time of a departed member by one with every exchange, so others may hold later times than
+  /// the one we are shown. When we come back, our join intent must beat them all, or they see us leaving for ever.
+  static let returnMargin: UInt64 = 64
 
   /// Delivers an event at first sight; true when it must be passed on.
   mutating func remember(_ name: RawSpan, _ payload: RawSpan, at time: UInt64) -> Bool {
@@ -71,8 +74,11 @@ extension SerfLayer {
     for name in left {
       let time = leftTimes[name] ?? 0
       guard LamportClock.isPlausible(time) else { continue }
-      // One more than the status time, so that it beats the join it follows.
-      _ = applyLeave(name.bytes, at: time + 1, prune: false, now: now, effects: &effects)
+      // One more than the status time, so that it beats the join it follows; but two that agree must not raise each
+      // other's times with every exchange.
+      let isKnown = members.find(name.bytes).map { members[$0].member.status == .left } ?? false
+      if name == localName, lifecycle == .alive { clock.witness(time + Self.returnMargin) }
+      _ = applyLeave(name.bytes, at: isKnown ? time : time + 1, prune: false, now: now, effects: &effects)
     }
     if isOurJoin, LamportClock.isPlausible(remote.eventTime) { eventMinimum = max(eventMinimum, remote.eventTime) }
     try remote.forEachEvent { time, name, payload in _ = remember(name, payload, at: time) }

@@ -55,27 +55,28 @@ struct RaftTests {
     #expect(machine.problems.isEmpty)
   }
 
-  /// Protocol 2 knows no transfer of leadership, so leaders die; who follows is chance, but the kind that is in the
-  /// majority must lead in some round.
+  /// Under protocol 2 the Go library cannot hand leadership over, though it takes it. So leaders die until each kind
+  /// has led; we hand over, because with two of ours one of them would win every election.
   @Test(arguments: [
     Mixture(go: 2, ours: 1, protocolVersion: 2), Mixture(go: 1, ours: 2, protocolVersion: 2),
   ]) func protocolTwoWorksToo(mixture: Mixture) throws {
     let quorum = try MixedQuorum(
       go: mixture.go, ours: mixture.ours, protocolVersion: mixture.protocolVersion)
     try quorum.bootstrap()
-    var haveLed = (go: false, we: false)
-    for round in 0..<4 {
+    var hasGoLed = false
+    var haveWeLed = false
+    for round in 0..<8 where !hasGoLed || !haveWeLed {
+      if haveWeLed, quorum.machines.contains(where: \.isLeader) { try quorum.lead(quorum.go[0]) }
       let leader = try quorum.awaitLeader()
-      if leader is GoPeer { haveLed.go = true } else { haveLed.we = true }
+      if leader is GoPeer { hasGoLed = true } else { haveWeLed = true }
       try quorum.apply("with-\(round)", count: 20)
       leader.crash()
-      let next = try quorum.awaitLeader()
-      if next is GoPeer { haveLed.go = true } else { haveLed.we = true }
+      try quorum.awaitLeader()
       try quorum.apply("without-\(round)", count: 20)
       try leader.start(bootstrapping: [])
       try quorum.awaitAgreement()
     }
-    #expect(mixture.go > mixture.ours ? haveLed.go : haveLed.we)
+    #expect(hasGoLed && haveWeLed)
   }
 
   /// Two that have the whole log are the majority; the third comes back empty and behind the start of the log.

@@ -37,7 +37,7 @@ struct SerfTests {
 
   private func report(_ members: [any PoolMember]) -> String {
     members.map { member in
-      let log = (member as? SerfAgent)?.log ?? ""
+      let log = (member as? SerfAgent)?.log ?? "intents \((member as? MachineMember)?.intentTimes ?? [])"
       return "\(member.name) sees \(member.view.sorted { $0.key < $1.key }) last event \(member.lastUserEvent)\n\(log)"
     }.joined(separator: "\n")
   }

@@ -71,6 +71,9 @@ final class MachineMember: PoolMember, Performer {
     return view
   }
 
+  /// Lamport times of the newest intents, for the report of a failure.
+  var intentTimes: [String] { (driver?.machine.members ?? []).map { "\($0.name) \($0.statusTime)" } }
+
   func turn() { driver?.turn() }
 
   private func take(_ events: [MembershipEvent]) {
