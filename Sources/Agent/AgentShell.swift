@@ -31,6 +31,7 @@ final class AgentShell: LoopDelegate {
   var isDiskBusy = false
   var bootstrapWrites: [[UInt8]] = []
   var gossipLines: [String] = []
+  var host = HostStatistics()
   var isReady = false
   var isLeaving = false
   var exitStatus: Int32?

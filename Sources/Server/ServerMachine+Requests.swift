@@ -84,6 +84,7 @@ extension ServerMachine {
     if options.region != configuration.region {
       return forward(caller, method, name, body, toRegion: options.region, options, &effects)
     }
+    if method == .clientStatsStats { return callClient(caller, method, body, &effects) }
     guard let endpoint = Self.endpoint(method) else { return reject(caller, name, &effects) }
     if endpoint == .read, options.allowStale, mayAnswerStale(method) {
       return answer(caller, method, name, body, options, &effects)
