@@ -76,6 +76,8 @@ extension ServerMachine {
       return fail(caller, "msgpack decode error: \(error)", &effects)
     }
     if options.region.isEmpty {
+      // Go's dispatcher knows the name before anybody asks for a region.
+      if method == .unrecognized { return reject(caller, name, &effects) }
       guard method == .statusLeader || method == .statusPeers else {
         return fail(caller, "missing region for target RPC", &effects)
       }
