@@ -14,8 +14,9 @@ public enum APICall: Hashable, Sendable {
   case join([String])
   /// `.done` once the broadcast is out. Unknown names succeed.
   case forceLeave(node: String, prune: Bool)
-  /// nomadd's own: leave the cluster gracefully and stop; `.done`, sent before the agent ends.
-  case leave
+  /// nomadd's own: leave the cluster gracefully and stop; `.done`, sent before the agent ends. Unless forced a server
+  /// whose leaving would cost the others their quorum refuses with 409.
+  case leave(isForced: Bool)
   /// Re-read the configuration files, like SIGHUP; `.done`.
   case reload
   /// The client's server list; `.servers`.

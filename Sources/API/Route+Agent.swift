@@ -31,7 +31,7 @@ extension Route {
       return try forceLeave()
     case "leave":
       try requireWrite()
-      return .call(.leave)
+      return .call(.leave(isForced: try option("force", "force")))
     case "reload":
       try requireWrite()
       return .call(.reload)

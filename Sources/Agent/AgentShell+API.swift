@@ -35,7 +35,10 @@ extension AgentShell {
     case .members: members(id, context)
     case .join(let texts): join(texts, id, context)
     case .forceLeave(let node, let prune): forceLeave(node, prune: prune, id, context)
-    case .leave:
+    case .leave(let isForced):
+      if !isForced, let obstacle = server?.leaveObstacle {
+        return respond(id, context, .failure(APIFailure("this server does not leave: \(obstacle)", status: 409)))
+      }
       respond(id, context, .done)
       leave()
     case .reload:

@@ -173,6 +173,14 @@ final class AgentShell: LoopDelegate {
       // To a service manager a stop that it asked for must not look like a failure.
       return end(status: !isLeaving && (leaves || notifier != nil) ? 0 : 1)
     }
+    if let obstacle = server?.leaveObstacle {
+      // Whoever stops the process wants it stopped. Leaving as well would be for good, a mere stop is not.
+      effects.log.log(.error, "agent", "stopping without leaving", ["reason": obstacle])
+      notify { notifier throws(ServiceNotifier.Failure) in try notifier.stopping(status: "stopping without leaving") }
+      client?.stop(at: loop.now, effects: &effects)
+      lastWords = "stopped without leaving: \(obstacle)"
+      return end(status: 1)
+    }
     leave()
   }
 

@@ -204,6 +204,7 @@ private struct AgentStart {
     result.heartbeatMinimumTTL = settings.heartbeatTTLMin
     result.heartbeatsPerSecond = settings.heartbeatsPerSecondMax
     result.heartbeatFailoverTTL = settings.heartbeatTTLFailover
+    result.nodeGCThreshold = settings.nodeGCThreshold
     result.join.hasEntries = !settings.join.retry.isEmpty || !settings.join.start.isEmpty
     result.join.firstRoundIsFatal = !settings.join.start.isEmpty
     result.join.retryInterval = settings.join.retryInterval

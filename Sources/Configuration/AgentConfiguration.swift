@@ -91,7 +91,8 @@ public struct ServerSettings: Hashable, Sendable {
   public var heartbeatGrace: Interval
   public var heartbeatTTLMin: Interval
   public var heartbeatsPerSecondMax: Double
-  public var heartbeatTTLFailover: Interval
+  /// Nil: not configured.
+  public var heartbeatTTLFailover: Interval?
   public var nodeGCThreshold: Interval
   public var authoritativeRegion: String
   public var isNonVoter: Bool

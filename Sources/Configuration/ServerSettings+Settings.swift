@@ -43,7 +43,7 @@ extension ServerSettings {
     heartbeatGrace = settings.duration("server.heartbeat_grace") ?? .seconds(10)
     heartbeatTTLMin = settings.duration("server.min_heartbeat_ttl") ?? .seconds(10)
     heartbeatsPerSecondMax = settings.decimal("server.max_heartbeats_per_second") ?? 50
-    heartbeatTTLFailover = settings.duration("server.failover_heartbeat_ttl") ?? .minutes(5)
+    heartbeatTTLFailover = settings.duration("server.failover_heartbeat_ttl")
     nodeGCThreshold = settings.duration("server.node_gc_threshold") ?? .hours(24)
     authoritativeRegion = settings.text("server.authoritative_region") ?? region
     isNonVoter = settings.boolean("server.non_voting_server") ?? false

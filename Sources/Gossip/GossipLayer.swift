@@ -9,6 +9,9 @@ public protocol GossipLayer {
   /// May an explicit join bring this entry in? `nil` admits; a reason refuses the whole exchange.
   func refusal(of entry: PushPullNode) -> String?
 
+  /// A node that is suspected or dead is claimed from another address: is it the same one, come back there?
+  func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool
+
   /// An unknown node, or one that was gone, is alive.
   mutating func handleJoined(_ node: NodeRecord, at now: Instant, effects: inout Effects)
   /// A live node's metadata changed.
@@ -35,6 +38,10 @@ public protocol GossipLayer {
   var hasFreshBroadcasts: Bool { get }
   /// Appends complete user messages (type byte included) that fit into `budget` bytes, counting two more for each.
   mutating func takeBroadcasts(budget: Int, maximumParts: Int, into parts: inout [[UInt8]])
+}
+
+extension GossipLayer {
+  public func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool { false }
 }
 
 /// Names one outbound state exchange between the machine and the layer above.

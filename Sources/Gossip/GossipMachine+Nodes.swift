@@ -61,7 +61,9 @@ extension GossipMachine {
     if record.address != address {
       let reclaimTime = configuration.deadNodeReclaimTime
       let isReclaimable = reclaimTime > .zero && now - record.stateChange >= reclaimTime
-      guard id != localID, record.state == .left || (record.state == .dead && isReclaimable) else {
+      // A name belongs to its address until that one is silent: two that live and claim it must both be told.
+      let isReturn = id != localID && record.state != .alive && above.isReturn(of: record, alive)
+      guard id != localID, isReturn || record.state == .left || (record.state == .dead && isReclaimable) else {
         return reportConflict(id, claimedBy: address, at: now, above: &above, effects: &effects)
       }
       reclaims = true
@@ -90,7 +92,7 @@ extension GossipMachine {
     queueAlive(id)
     if wasGone {
       above.handleJoined(nodes[id], at: now, effects: &effects)
-    } else if isChanged {
+    } else if isChanged || reclaims {
       above.handleUpdated(nodes[id], at: now, effects: &effects)
     }
   }

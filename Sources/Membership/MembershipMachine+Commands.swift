@@ -66,6 +66,7 @@ extension MembershipMachine {
     let metadata = SerfTags(tags).metadata
     guard metadata.count <= GossipLimits.maximumMetadataBytes else { throw .tooLarge(bytes: metadata.count) }
     guard serf.lifecycle == .alive else { throw .leaving }
+    serf.configuration.tags = tags
     withGossip { gossip, serf in gossip.setMetadata(metadata, at: now, above: &serf, effects: &effects) }
     afterCall(at: now, effects: &effects)
   }

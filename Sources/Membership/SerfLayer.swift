@@ -5,7 +5,7 @@ import Wire
 /// Serf's state: members with statuses, Lamport clocks, intents, events and queries (gossip.md section 6). It is the
 /// layer above the gossip machine; `MembershipMachine` owns both.
 struct SerfLayer {
-  let configuration: MembershipConfiguration
+  var configuration: MembershipConfiguration
   let localName: [UInt8]
 
   var members = NameTable<MemberRecord>()
@@ -81,9 +81,26 @@ struct SerfLayer {
 extension SerfLayer: GossipLayer {
   func admits(_ node: AliveMessage) -> Bool {
     switch configuration.admission {
-    case .anybody: true
-    case .nomadServers: configuration.admission.refusal(of: SerfTags(metadata: node.metadata)) == nil
+    case .anybody: return true
+    case .nomadServers:
+      let tags = SerfTags(metadata: node.metadata)
+      return configuration.admission.refusal(of: tags) == nil && foreignCluster(in: tags) == nil
     }
+  }
+
+  /// The same tag `id`: a server's own, made once and kept on its disk.
+  func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool {
+    guard let id = SerfTags(metadata: claim.metadata)["id"], !id.isEmpty else { return false }
+    return SerfTags(metadata: record.metadata.bytes)["id"] == id
+  }
+
+  /// The id of another cluster of our own region, if the tags name one. Two established clusters of one region are two
+  /// histories; they must not become one pool.
+  func foreignCluster(in tags: SerfTags) -> String? {
+    guard let own = configuration.tags["cluster"], let other = tags["cluster"], other != own,
+      tags["region"] == configuration.tags["region"]
+    else { return nil }
+    return other
   }
 
   func refusal(of entry: PushPullNode) -> String? {
@@ -96,8 +113,13 @@ extension SerfLayer: GossipLayer {
       guard entry.metadata.byteCount <= GossipLimits.maximumMetadataBytes else {
         return "Member '\(entry.name.text())' has too many tags"
       }
-      return configuration.admission.refusal(of: SerfTags(metadata: entry.metadata))
-        .map { "Member '\(entry.name.text())' \($0)" }
+      let tags = SerfTags(metadata: entry.metadata)
+      if let other = foreignCluster(in: tags) {
+        return "Member '\(entry.name.text())' belongs to cluster \(other) of region \(tags["region"] ?? ""), this "
+          + "server to \(configuration.tags["cluster"] ?? ""): two established clusters of one region are not joined; "
+          + "stop the servers of one, empty their data directories and start them again"
+      }
+      return configuration.admission.refusal(of: tags).map { "Member '\(entry.name.text())' \($0)" }
     }
   }
 

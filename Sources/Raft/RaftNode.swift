@@ -9,6 +9,8 @@ import Wire
 public struct RaftNode {
   var machine: RaftMachine
   var transport: RaftTransport
+  /// What came of the last question to each peer, by id, while this server did not lead.
+  public private(set) var contacts: [String: RaftContact] = [:]
 
   /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it
   /// are delivered again as they become known to be committed.
@@ -147,6 +149,13 @@ public struct RaftNode {
     return machine.events
   }
 
+  /// Servers that are known to have another address than the configuration gives them, by id. They are called there, so
+  /// that a quorum that has moved as a whole can still elect the leader who then writes the new addresses.
+  public var movedServers: [String: String] {
+    get { transport.movedTo }
+    set { transport.movedTo = newValue }
+  }
+
   // MARK: Getters
 
   public var role: RaftRole { machine.role }
@@ -218,8 +227,10 @@ public struct RaftNode {
       machine.handleRequest(request, token, at: now, effects: &effects)
       noteLeaderConnection(request, token)
     case .reply(let reply, let id, let exchange):
+      if machine.role != .leader { contacts[id, default: RaftContact()].answeredAt = now }
       machine.handleReply(reply, from: id, to: exchange, at: now, effects: &effects)
     case .failure(let exchange, let id, let closed):
+      if machine.role != .leader { contacts[id, default: RaftContact()].failedAt = now }
       machine.handleFailure(of: exchange, with: id, closed: closed, at: now, effects: &effects)
     case .leaderConnectionEnded(let address): machine.leaderConnectionEnded(address: address)
     case .nobodyListens(let address): machine.leaderIsGone(address: address, at: now, effects: &effects)

@@ -38,6 +38,8 @@ extension RaftTransport {
     _ request: RaftRequest, to server: RaftServer, _ kind: RaftChannel, _ exchange: RaftExchange, at now: Instant,
     effects: inout Effects
   ) {
+    var server = server
+    if let address = movedTo[server.id] { server.address = address }
     if let position = position(of: server.id, kind), channels[position].server.address != server.address {
       fail(position, closed: false, effects: &effects)
     }

@@ -22,6 +22,8 @@ struct RaftTransport {
   var channels: [DialledChannel] = []
   var accepted: [ConnectionID: AcceptedConnection] = [:]
   var arrivals: [Arrival] = []
+  /// Where servers are that are not where the configuration says, by id.
+  var movedTo: [String: String] = [:]
   var probe: (connection: ConnectionID, address: String)?
 
   /// Accepted connections kept; peers open about three each.

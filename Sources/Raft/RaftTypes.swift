@@ -16,6 +16,14 @@ public struct RaftLeader: Hashable, Sendable {
   }
 }
 
+/// When a peer last answered, and when it last failed to.
+public struct RaftContact: Hashable, Sendable {
+  public var answeredAt: Instant?
+  public var failedAt: Instant?
+
+  public init() {}
+}
+
 /// Term and vote: what must survive a restart before anything that depends on it is said.
 public struct HardState: Hashable, Sendable {
   public var term: Term

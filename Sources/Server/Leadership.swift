@@ -10,12 +10,17 @@ struct Leadership: Sendable {
   /// A configuration change is under way; try again.
   static let retryInterval = Interval.milliseconds(50)
   static let healthInterval = Interval.seconds(2)
+  static let collectInterval = Interval.minutes(5)
 
   /// Committed entry that shows that everything before it is applied.
   var barrier: LogIndex?
   /// Established: consistent requests are served.
   var isReady = false
   var timers = HeartbeatTimers()
+  var doubts = HeartbeatDoubts()
+  /// Nodes that the last collection found old enough.
+  var collectable: Set<NodeID> = []
+  var collectAt: Instant?
   var reconcileAt: Instant?
   var healthAt: Instant?
   /// When each server, by Raft id, began to be healthy.
@@ -25,7 +30,7 @@ struct Leadership: Sendable {
 
   var deadline: Instant? {
     guard isReady else { return nil }
-    return earliest(earliest(timers.deadline, reconcileAt), healthAt)
+    return earliest(earliest(timers.deadline, reconcileAt), earliest(healthAt, collectAt))
   }
 
   mutating func gone(_ entry: ServerEntry) { departed[entry.gossipName] = entry }

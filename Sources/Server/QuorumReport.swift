@@ -1,5 +1,6 @@
 import Base
 import Raft
+import Wire
 
 /// The answer to "why is there no leader?", and to "is everything well?" when there is one. Made without a quorum.
 public struct QuorumReport: Hashable, Sendable {
@@ -34,9 +35,7 @@ extension ServerMachine {
   public var quorumReport: QuorumReport {
     let configuration = raft.configuration
     let alive = directory.localAlive
-    let reachable = configuration.servers.filter { server in
-      server.isVoter && (server.id == self.configuration.raftID || alive.contains { "\($0.address)" == server.address })
-    }
+    let reachable = configuration.servers.filter { $0.isVoter && isReachable($0) }
     var report = QuorumReport(
       leader: raft.leader?.address ?? "", term: raft.term.value, expected: self.configuration.bootstrapExpect,
       present: alive.count, voters: configuration.voterCount, needed: configuration.isEmpty ? 0 : configuration.quorum,
@@ -53,10 +52,33 @@ extension ServerMachine {
         + "\(configuration.quorum) are needed; missing: \(missing.joined(separator: ", "))."
       report.remedy = "Start enough of the missing servers that \(configuration.quorum) voters are reachable."
     } else {
-      report.summary = "An election is under way (term \(raft.term)). Gossip lists enough voters as alive; "
-        + "it notices a dead server only after up to 45 s."
+      report.summary = "An election is under way (term \(raft.term)); \(reachable.count) of "
+        + "\(configuration.voterCount) voters are reachable."
     }
     return report
+  }
+
+  /// An answer over Raft counts for so long.
+  static let contactMemory = Interval.seconds(10)
+
+  /// What Raft heard counts before what gossip says: a refused connection is known at once, and gossip needs up to
+  /// 45 s to call a silent server failed.
+  private func isReachable(_ server: RaftServer) -> Bool {
+    if server.id == configuration.raftID { return true }
+    let contact = raft.contacts[server.id] ?? RaftContact()
+    let answered = contact.answeredAt ?? .start
+    let failed = contact.failedAt ?? .start
+    if failed > answered, now.instant - failed < Self.contactMemory { return false }
+    if answered > .start, now.instant - answered < Self.contactMemory { return true }
+    return directory.localAlive.contains { "\($0.address)" == server.address }
+  }
+
+  /// What Raft says against a server that gossip believes alive.
+  private func raftNote(_ id: String) -> String {
+    guard raft.leader == nil, let contact = raft.contacts[id], let failed = contact.failedAt,
+      failed > contact.answeredAt ?? .start, now.instant - failed < Self.contactMemory
+    else { return "" }
+    return "does not answer over Raft (port 4647 of its gossip address)"
   }
 
   private var firstRemedy: String {
@@ -74,7 +96,7 @@ extension ServerMachine {
       QuorumReport.Server(
         name: entry.gossipName, id: entry.id, address: "\(entry.address)", status: entry.status.rawValue,
         isVoter: raft.configuration.server(id: entry.raftID)?.isVoter ?? false, expect: entry.expect,
-        note: bootstrap.obstacles[entry.raftID] ?? "")
+        note: bootstrap.obstacles[entry.raftID] ?? raftNote(entry.raftID))
     }
     for server in raft.configuration.servers where !list.contains(where: { $0.address == server.address }) {
       list.append(

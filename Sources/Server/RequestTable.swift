@@ -23,6 +23,23 @@ struct RequestTable: Sendable {
     var until: Instant
   }
 
+  /// A request that another server is asked to answer.
+  struct Relay: Sendable {
+    var caller: Caller
+    var method = RPCMethod.unrecognized
+    var name = ""
+    /// As it was sent; empty when it is not to be sent a second time.
+    var body: [UInt8] = []
+    /// Empty: it went to the leader of the own region.
+    var region = ""
+    var tried: [SocketAddress] = []
+    var deadline = Instant.start
+    /// Until when it may wait for another leader.
+    var holdUntil = Instant.start
+
+    init(to caller: Caller) { self.caller = caller }
+  }
+
   struct Proposal: Sendable {
     var caller: Caller
     var answer: ProposalAnswer
@@ -35,7 +52,7 @@ struct RequestTable: Sendable {
   /// Waiting for a log entry to be applied.
   var proposals: [LogIndex: Proposal] = [:]
   /// Waiting for the answer of another server, by our call.
-  var forwarded: [CallID: Caller] = [:]
+  var forwarded: [CallID: Relay] = [:]
   /// Waiting for nothing but time: `Eval.Dequeue` (there is no work, and peers spin when told so at once).
   var idle: [(caller: Caller, until: Instant)] = []
   private var nextWaiter: UInt64 = 1
@@ -78,7 +95,7 @@ struct RequestTable: Sendable {
     held.removeAll { isGone($0.caller) }
     idle.removeAll { isGone($0.caller) }
     for (index, proposal) in proposals where isGone(proposal.caller) { proposals[index] = nil }
-    for (call, waiting) in forwarded where isGone(waiting) { forwarded[call] = nil }
+    for (call, waiting) in forwarded where isGone(waiting.caller) { forwarded[call] = nil }
     guard let waiter = blocked.first(where: { isGone($0.value.caller) })?.key else { return nil }
     blocked[waiter] = nil
     return waiter

@@ -44,7 +44,10 @@ public struct ServerConfiguration: Sendable {
   public var heartbeatGrace = Interval.seconds(10)
   public var heartbeatMinimumTTL = Interval.seconds(10)
   public var heartbeatsPerSecond: Double = 50
-  public var heartbeatFailoverTTL = Interval.seconds(300)
+  /// Nil: as long as a heartbeat can take at most.
+  public var heartbeatFailoverTTL: Interval?
+  /// Nodes that are down for so long are deregistered.
+  public var nodeGCThreshold = Interval.hours(24)
 
   /// Nil: gossip is in clear.
   public var keyring: GossipKeyring?

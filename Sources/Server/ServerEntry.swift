@@ -26,6 +26,8 @@ public struct ServerEntry: Hashable, Sendable {
   public var clientAddress: SocketAddress
   /// Speaks nomadd's bootstrap protocol of this version or later; 0 for Nomad's own servers.
   public var nomaddVersion: Int
+  /// Id of the cluster it belongs to; empty before there is one, and for servers of the original.
+  public var cluster: String
 
   /// Why a member counts as no server; logged once, and the member is ignored everywhere else.
   public enum Refusal: Error, Hashable, Sendable {
@@ -57,6 +59,7 @@ public struct ServerEntry: Hashable, Sendable {
     raftVersion = try integer("raft_vsn", absent: 0)
     expect = try integer("expect", absent: 0)
     nomaddVersion = try integer("nomadd", absent: 0)
+    cluster = tags["cluster"] ?? ""
     bootstrapsAlone = tags["bootstrap"] != nil
     isVoter = tags["nonvoter"] == nil
     address = SocketAddress(gossipAddress.host, port: port)
@@ -72,13 +75,14 @@ public struct ServerEntry: Hashable, Sendable {
   }
 
   /// The tags of the own server.
-  static func tags(of configuration: ServerConfiguration) -> [String: String] {
+  static func tags(of configuration: ServerConfiguration, cluster: String? = nil) -> [String: String] {
     var tags = [
       "role": "nomad", "region": configuration.region, "dc": configuration.datacenter, "build": configuration.build,
       "vsn": "1", "mvn": "1", "raft_vsn": "\(configuration.raftProtocol)", "id": configuration.id,
       "rpc_addr": "\(configuration.rpcAdvertise.host)", "port": "\(configuration.rpcAdvertise.port)",
       "nomadd": "\(ServerMachine.bootstrapProtocolVersion)",
     ]
+    if let cluster { tags["cluster"] = cluster }
     if !configuration.revision.isEmpty { tags["revision"] = configuration.revision }
     if configuration.bootstrapExpect != 0 { tags["expect"] = "\(configuration.bootstrapExpect)" }
     if configuration.bootstrapExpect == 1 { tags["bootstrap"] = "1" }

@@ -5,8 +5,6 @@ import Wire
 
 /// Glue between the bootstrap machine and gossip, RPC, disk and Raft.
 extension ServerMachine {
-  static let bootstrapCallTimeout = Interval.milliseconds(700)
-
   var bootstrapView: BootstrapView {
     let others = directory.local.filter { $0.status != .left && $0.gossipName != configuration.gossipName }
     let peers = others.map { entry in
@@ -62,7 +60,7 @@ extension ServerMachine {
       return bootstrap.handleNoReply(to: id, reason: "bad address", at: now.instant, random: &effects.random)
     }
     let call = rpc.call(
-      .nomaddBootstrap, to: address, deadline: now.instant + Self.bootstrapCallTimeout, at: now.instant,
+      .nomaddBootstrap, to: address, deadline: now.instant + bootstrap.callTimeout, at: now.instant,
       effects: &effects
     ) { request.encode(into: &$0) }
     bootstrapCalls[call] = id

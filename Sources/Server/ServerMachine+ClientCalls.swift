@@ -72,7 +72,7 @@ extension ServerMachine {
         method, overSession: session.id, deadline: now.instant + Self.clientCallTimeout, at: now.instant,
         effects: &effects
       ) { $0.append(contentsOf: body) }
-      requests.forwarded[call] = caller
+      requests.forwarded[call] = RequestTable.Relay(to: caller)
       return
     }
     searchConnection(of: text, for: caller, method, body, &effects)
@@ -114,7 +114,7 @@ extension ServerMachine {
   }
 
   /// Nil unless the reply says that there is a connection.
-  private static func connectedSince(_ reply: RawSpan) -> GoTime? {
+  static func connectedSince(_ reply: RawSpan) -> GoTime? {
     var reader = MessagePackReader(reply)
     var isConnected = false
     var since = GoTime.zero

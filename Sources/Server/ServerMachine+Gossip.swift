@@ -80,6 +80,7 @@ extension ServerMachine {
     clientServers = directory.localAlive.map {
       ServerInfo(rpcAdvertiseAddress: "\($0.clientAddress)", datacenter: $0.datacenter)
     }
+    checkIdentities(&effects)
     updateBootstrapView(&effects)
     checkExpectation()
     pushServerList(&effects)
@@ -178,11 +179,18 @@ extension ServerMachine {
           ["initial_servers": "\(joined.count)", "agent_mode": "server"])
         checkExpectation()
       } else if joined.isEmpty {
-        effects.log.log(.warn, "agent.joiner", "join failed", ["error": joining.lastFailure])
+        complainAboutJoin(&effects)
       }
       carryOut(joining.roundFinished(isWhole: isWhole, at: now.instant, random: &effects.random), &effects)
     }
     updateBootstrapView(&effects)
+  }
+
+  /// A server that looks for the others three times a second says so once, and then sums up.
+  private mutating func complainAboutJoin(_ effects: inout Effects) {
+    guard let count = joinComplaint.count(joining.lastFailure, at: now.instant) else { return }
+    effects.log.log(
+      .warn, "agent.joiner", "join failed", ["error": joining.lastFailure, "attempts": "\(count)"])
   }
 
   /// As Go words it, which runbooks search for.

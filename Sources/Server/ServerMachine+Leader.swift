@@ -19,14 +19,11 @@ extension ServerMachine {
       proposeOwn(StateMessage.clusterMetadata(metadata), &effects)
       effects.log.log(.info, "nomad.core", "established cluster id", ["cluster_id": metadata.clusterID])
     }
-    // Only the old leader knew how long each client still had; none may be declared down for the change of leaders.
-    let until = now.instant + configuration.heartbeatFailoverTTL
-    state.forEachNode { node in
-      if node.status != Node.down { leadership.timers.arm(node.id, at: until) }
-    }
+    armAllAfterFailover()
     completeDrains(&effects)
     leadership.reconcileAt = now.instant
     leadership.healthAt = now.instant
+    leadership.collectAt = now.instant + Leadership.collectInterval
     events.append(.leadership(true))
     retryHeld(&effects)
   }
@@ -43,14 +40,10 @@ extension ServerMachine {
       leadership.reconcileAt = instant + Leadership.reconcileInterval
       reconcile(&effects)
     }
-  }
-
-  private mutating func expireHeartbeat(_ id: NodeID, _ effects: inout Effects) {
-    guard let node = state.node(id), node.status != Node.down else { return }
-    effects.log.log(.warn, "nomad.heartbeat", "node TTL expired", ["node_id": "\(id)"])
-    proposeOwn(
-      StateMessage.heartbeatMissed(nodeID: id, at: now.wall, write: WriteRequest(region: configuration.region)),
-      &effects)
+    if leadership.collectAt.map({ $0 <= instant }) ?? false {
+      leadership.collectAt = instant + Leadership.collectInterval
+      collectNodes(threshold: configuration.nodeGCThreshold, atOnce: false, &effects)
+    }
   }
 
   /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put
@@ -86,7 +79,7 @@ extension ServerMachine {
 
   private var nextConfigurationChange: (change: RaftConfigurationChange, reason: String)? {
     let configuration = raft.configuration
-    for entry in directory.local where entry.status == .alive {
+    for entry in directory.local where entry.status == .alive && mayReconcile(entry) {
       if let change = change(toAdmit: entry, to: configuration) { return change }
     }
     for entry in directory.local where entry.status == .left {

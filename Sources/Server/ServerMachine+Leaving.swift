@@ -49,6 +49,24 @@ enum Leaving: Sendable {
 }
 
 extension ServerMachine {
+  /// Why this server should not leave now, in one sentence: the servers that stay could not decide anything, or nobody
+  /// could take this one out of Raft. Nil when it may go.
+  public var leaveObstacle: String? {
+    let servers = raft.configuration.servers
+    guard servers.count > 1, servers.contains(where: { $0.id == configuration.raftID }) else { return nil }
+    guard raft.leader != nil else {
+      return "there is no leader that could take this server out of the cluster; " + quorumReport.summary
+    }
+    let others = servers.filter { $0.isVoter && $0.id != configuration.raftID }
+    let alive = others.count { server in
+      directory.localAlive.contains { $0.raftID == server.id || "\($0.address)" == server.address }
+    }
+    let needed = others.count / 2 + 1
+    guard alive < needed else { return nil }
+    return "of the \(others.count) voters that would stay \(alive) are alive and \(needed) are needed, so the cluster "
+      + "would be without a leader for good; start the others, or remove those that are lost, first"
+  }
+
   /// Leaves the cluster for good. Ends with `.left`.
   public mutating func leave(at now: Moment, effects: inout Effects) {
     guard !leaving.isUnderWay else { return }

@@ -25,11 +25,11 @@ extension ServerMachine {
           try state.prepareEligibility(body, at: now.wall), .nodeChange(fillsModifyIndex: false), caller, &effects)
       case .nodeDeregister:
         let change = try state.prepareDeregister(body)
-        if let id = change.nodeID { leadership.timers.disarm(id) }
+        if let id = change.nodeID { forgetHeartbeat(of: id) }
         propose(change, .nodeUpdate(nil, status: ""), caller, &effects)
       case .nodeBatchDeregister:
         let (change, ids) = try state.prepareBatchDeregister(body)
-        for id in ids { leadership.timers.disarm(id) }
+        for id in ids { forgetHeartbeat(of: id) }
         propose(change, .nodeUpdate(nil, status: ""), caller, &effects)
       case .nodeEvaluate:
         _ = try state.prepareEvaluate(body)
@@ -120,13 +120,9 @@ extension ServerMachine {
     respond(caller, &effects) { response.encode(into: &$0) }
   }
 
-  /// ttl = max(minimum, nodes / rate), plus up to as much again at random (cluster.md 11.1).
-  private mutating func armHeartbeat(_ id: NodeID, _ effects: inout Effects) -> Interval {
-    let spread = Interval.seconds(fraction: Double(leadership.timers.count) / max(1, configuration.heartbeatsPerSecond))
-    let base = max(configuration.heartbeatMinimumTTL, spread)
-    let ttl = base + effects.random.interval(.zero, base)
-    leadership.timers.arm(id, at: now.instant + ttl + configuration.heartbeatGrace)
-    return ttl
+  private mutating func forgetHeartbeat(of id: NodeID) {
+    leadership.timers.disarm(id)
+    leadership.doubts.end(id)
   }
 
   // MARK: Sessions of clients

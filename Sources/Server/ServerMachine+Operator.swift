@@ -22,7 +22,10 @@ extension ServerMachine {
       case .operatorAutopilotSetConfiguration: propose(try state.prepareAutopilot(body), .bool, caller, &effects)
       case .operatorSchedulerSetConfiguration: propose(try state.prepareScheduler(body), .updated, caller, &effects)
       case .operatorServerHealth: respond(caller, encoded(packServerHealth), &effects)
-      case .systemGarbageCollect, .systemReconcileJobSummaries:
+      case .systemGarbageCollect:
+        collectNodes(threshold: .zero, atOnce: true, &effects)
+        respond(caller, &effects) { WriteMeta(index: 0).encode(into: &$0) }
+      case .systemReconcileJobSummaries:
         respond(caller, &effects) { WriteMeta(index: 0).encode(into: &$0) }
       case .evalDequeue: holdDequeue(caller, body, &effects)
       default: fail(caller, "rpc: can't find method \(method.name)", &effects)

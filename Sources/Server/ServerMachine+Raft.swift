@@ -21,6 +21,7 @@ extension ServerMachine {
         events.append(.leadership(false))
       case .leaderChanged(let leader): leaderChanged(leader, &effects)
       case .configurationChanged:
+        checkIdentities(&effects)
         leadership.reconcileSoon(at: now.instant)
         updateBootstrapView(&effects)
         continueLeaving(&effects)
@@ -43,6 +44,7 @@ extension ServerMachine {
               + "then start again"))
       }
     }
+    announceCluster(&effects)
     updateBootstrapView(&effects)
     return true
   }

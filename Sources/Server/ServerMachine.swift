@@ -46,11 +46,16 @@ public struct ServerMachine {
   /// The join of the join loop that is under way.
   var ownJoin: JoinID?
   var keyringCommands: [QueryID: LocalCallID] = [:]
+  var joinComplaint = Complaint()
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
   var bootstrapCalls: [CallID: BootstrapCallID] = [:]
   var bootstrapCallers: [BootstrapRequestToken: Caller] = [:]
   var nextBootstrapToken: UInt64 = 1
+  /// The cluster id that gossip was told.
+  var announcedCluster: String?
+  /// Conflicts of identity that were logged.
+  var identityConflicts: Set<String> = []
   var lastStanding: BootstrapMachine.Standing?
   var lastStatus = ""
   var isStatusStale = true
@@ -74,7 +79,8 @@ public struct ServerMachine {
         limits: configuration.raftLimits),
       restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
     membership = MembershipMachine(
-      configuration: Self.membershipConfiguration(configuration), cipher: configuration.keyring,
+      configuration: Self.membershipConfiguration(configuration, cluster: restored.state.cluster?.clusterID),
+      cipher: configuration.keyring,
       restoring: restored.gossipSnapshot, at: now.instant, effects: &effects)
     joining = JoinLoop(
       configuration: configuration.join,
@@ -85,6 +91,7 @@ public struct ServerMachine {
         name: configuration.gossipName, expect: configuration.bootstrapExpect, isVoter: configuration.isVoter),
       restoring: restored.bootstrap,
       view: BootstrapView(peers: [], unreachedJoinAddresses: 0, isPristine: raft.isPristine), at: now.instant)
+    announcedCluster = restored.state.cluster?.clusterID
     settle(&effects)
   }
 
@@ -161,6 +168,8 @@ public struct ServerMachine {
     expireRequests(&effects)
     runLeaderDuties(&effects)
     continueLeaving(&effects)
+    // Whom Raft reaches changes without any other sign.
+    if raft.leader == nil { isStatusStale = true }
     settle(&effects)
   }
 
@@ -205,13 +214,15 @@ public struct ServerMachine {
     reportStatus()
   }
 
-  private static func membershipConfiguration(_ configuration: ServerConfiguration) -> MembershipConfiguration {
+  private static func membershipConfiguration(
+    _ configuration: ServerConfiguration, cluster: String?
+  ) -> MembershipConfiguration {
     let name = configuration.gossipName
     let address = configuration.gossipAdvertise
     var result = MembershipConfiguration(
       gossip: configuration.gossipProfileIsLAN
         ? .lan(name: name, address: address) : .wan(name: name, address: address),
-      tags: ServerEntry.tags(of: configuration))
+      tags: ServerEntry.tags(of: configuration, cluster: cluster))
     result.localAddresses = configuration.ownGossipAddresses
     result.rejoinAfterLeave = configuration.rejoinAfterLeave
     if let port = configuration.gossipBindPort { result.gossip.bindPort = port }

@@ -99,6 +99,29 @@ extension Simulation {
     endTurn(agent)
   }
 
+  // MARK: What an operator does to machines
+
+  /// The agent starts next time at another address. Precondition: it does not run, and nobody has the address.
+  public func move(_ agent: VirtualAgent, to host: IPAddress, joining addresses: [SocketAddress]? = nil) {
+    precondition(!agent.isRunning && agentsByHost[host] == nil)
+    note("\(agent.plan.name) moves from \(agent.plan.host) to \(host)")
+    agentsByHost[agent.plan.host] = nil
+    agent.plan.host = host
+    if let addresses { agent.plan.server?.join = addresses }
+    agentsByHost[host] = agent
+  }
+
+  /// Its disk is another one, empty. Precondition: it does not run.
+  public func wipe(_ agent: VirtualAgent) {
+    precondition(!agent.isRunning)
+    note("\(agent.plan.name) loses its disk")
+    agent.serverID = random.uuid()
+    agent.disk.wipe()
+  }
+
+  /// The agent gets the identity of another, as when its data directory was copied.
+  public func copyIdentity(of original: VirtualAgent, to copy: VirtualAgent) { copy.serverID = original.serverID }
+
   // MARK: Commands of an operator
 
   /// `nomad server join`; the answer appears in `joinAnswers`.

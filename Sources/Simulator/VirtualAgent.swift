@@ -5,9 +5,9 @@ import Server
 /// One agent: its machines while it runs, and what outlives it.
 public final class VirtualAgent {
   public let number: Int
-  public let plan: AgentPlan
+  public internal(set) var plan: AgentPlan
   /// Id of the server, made at its first start.
-  public let serverID: String
+  public internal(set) var serverID: String
   public internal(set) var server: ServerMachine?
   public internal(set) var client: ClientMachine?
   public internal(set) var isRunning = false

@@ -30,6 +30,19 @@ final class VirtualDisk: LogReader {
 
   var client: ClientPersistedState?
 
+  /// Another disk, empty; what a client keeps is on a third.
+  func wipe() {
+    hardState = HardState()
+    entries = []
+    snapshot = nil
+    raftInFlight = []
+    bootstrap = nil
+    bootstrapInFlight = []
+    gossipLines = []
+    gossipBytes = 0
+    gossipLinesSafe = 0
+  }
+
   // MARK: Raft
 
   func start(_ directives: [StorageDirective]) {

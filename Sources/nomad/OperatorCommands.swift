@@ -50,6 +50,7 @@ enum OperatorCommands {
         help:
           "Asks one server what it knows about the quorum. Works without a leader.\nNot part of the original command.",
         options: [.init("json", help: "Print the report as JSON.")], run: quorum),
+      RestartCheck.make(), RegionsCommand.make(),
       Command(
         words: ["operator", "api"], synopsis: "Query the HTTP API of an agent", usage: "[options] <path>",
         help: "Sends one request and prints the body of the answer. Standard input, when it is no\n"

@@ -18,10 +18,16 @@ enum ServerCommands {
         + "One address of an existing cluster is enough.", run: join)
     let forceLeave = Command(
       words: ["server", "force-leave"], synopsis: "Force a server into the 'left' state", usage: "[options] <node>",
-      help: "Marks a failed server as left, so that it is removed from Raft. The name is\n"
-        + "that of `nomad server members`: <node>.<region>. A server that is alive stays.",
+      help: "Marks a failed server as left, so that it is removed from Raft, and says what was\n"
+        + "done. It is named by its name (<node>.<region> or <node>), id or address. A server\n"
+        + "that is alive stays.",
       options: [.init("prune", help: "Remove the server from the list of members at once.")], run: forceLeave)
-    return [members, join, forceLeave]
+    let leave = Command(
+      words: ["server", "leave"], synopsis: "Make a server leave its cluster for good and stop", usage: "[options]",
+      help: "The server that is asked hands leadership over, leaves gossip and Raft, and ends. It\n"
+        + "refuses when the servers that stay could not decide anything without it.\nNot part of the original command.",
+      options: [.init("force", help: "Leave even if that costs the others their quorum.")], run: leave)
+    return [members, join, forceLeave, leave, RemoveCommand.make()]
   }
 
   private static func members(_ call: inout Invocation) -> Int32 {
@@ -52,7 +58,7 @@ enum ServerCommands {
     return call.fail("Error determining leaders: " + count + list + "\n")
   }
 
-  private static func tag(_ member: JSONValue, _ name: String) -> String { member["Tags"]?.text(name) ?? "" }
+  static func tag(_ member: JSONValue, _ name: String) -> String { member["Tags"]?.text(name) ?? "" }
 
   private static func sortKey(_ member: JSONValue) -> [String] {
     [tag(member, "region"), tag(member, "dc"), member.text("Name")]
@@ -141,17 +147,63 @@ enum ServerCommands {
     }
   }
 
+  private static func leave(_ call: inout Invocation) -> Int32 {
+    guard call.arguments.isEmpty else { return call.misuse("This command takes no arguments") }
+    guard let client = call.client() else { return 1 }
+    do throws(ClientError) {
+      try client.put("/v1/agent/leave", call.flags.bool("force") ? [("force", "true")] : [])
+      call.console.print("The server is leaving")
+      return 0
+    } catch {
+      return call.fail("Error leaving: \(error.text)")
+    }
+  }
+
   private static func forceLeave(_ call: inout Invocation) -> Int32 {
     guard call.arguments.count == 1 else { return call.misuse("This command takes one argument: <node>") }
     guard let client = call.client() else { return 1 }
     let name = call.arguments[0]
     var query: [Parameter] = [("node", name)]
     if call.flags.bool("prune") { query.append(("prune", "1")) }
+    // What was done can only be told by who knows the members; the command itself does not depend on it.
+    var members: [JSONValue]?
+    do throws(ClientError) { members = try client.get("/v1/agent/members").rows("Members") } catch { members = nil }
     do throws(ClientError) {
       try client.put("/v1/agent/force-leave", query)
+      if let members { tell(name, members, call) }
       return 0
     } catch {
       return call.fail("Error force-leaving server \(name): \(error.text)")
     }
+  }
+
+  private static func tell(_ name: String, _ members: [JSONValue], _ call: Invocation) {
+    guard let member = member(name, of: members) else {
+      return call.console.error("No server has the name, id or address \"\(name)\": nothing was done")
+    }
+    let known = member.text("Name")
+    switch member.text("Status") {
+    case "alive":
+      call.console.error("\(known) is alive and stays: stop it first, or let it leave by itself (nomad server leave)")
+    case "left": call.console.print("\(known) had left already" + (call.flags.bool("prune") ? "; it is forgotten" : ""))
+    case let status:
+      let end = call.flags.bool("prune") ? "forgotten" : "declared left"
+      call.console.print("\(known) was \(status); it is \(end), and the leader takes it out of Raft")
+    }
+  }
+
+  /// A member by its gossip name, its name without region, its id, or one of its addresses.
+  static func member(_ name: String, of members: [JSONValue]) -> JSONValue? {
+    func names(_ member: JSONValue) -> [String] {
+      let address = member.text("Addr")
+      let host = address.contains(":") ? "[\(address)]" : address
+      let full = member.text("Name")
+      let region = "." + tag(member, "region")
+      let short = full.hasSuffix(region) ? String(full.dropLast(region.count)) : full
+      let addresses = ["\(host):\(member.text("Port"))", "\(host):\(tag(member, "port"))", address]
+      return [full, short, tag(member, "id")] + addresses
+    }
+    // The whole name first: a short one may be another's whole name.
+    return members.first { $0.text("Name") == name } ?? members.first { names($0).contains(name) }
   }
 }

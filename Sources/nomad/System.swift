@@ -98,6 +98,9 @@ func randomBytes(_ count: Int) -> [UInt8] {
   return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
 }
 
+/// A tenth of a second, between two looks at something that changes.
+func sleepBriefly() { usleep(100_000) }
+
 /// Seconds since 1970.
 func unixNow() -> Int { time(nil) }
 

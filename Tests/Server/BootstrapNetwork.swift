@@ -49,6 +49,8 @@ struct BootstrapNetwork {
   /// Every first configuration that any server was told to write.
   var decided: Set<[BootstrapServer]> = []
   let failureAfter = Interval.seconds(2)
+  /// One way.
+  var latency = (Interval.microseconds(50), Interval.milliseconds(30))
 
   init(seed: UInt64, servers: Int, expect: Int) {
     self.expect = expect
@@ -238,15 +240,18 @@ struct BootstrapNetwork {
           in: .milliseconds(Int64(nodes[index].pendingWrites.count)) + random.interval(.zero, .microseconds(900)))
       case .call(let call, let server, let request):
         guard let target = nodes.indices.first(where: { Self.server($0) == server }) else { continue }
+        let incarnation = nodes[index].incarnation
         schedule(
-          .request(from: index, to: target, call, incarnation: nodes[index].incarnation, request),
-          in: random.interval(.microseconds(50), .milliseconds(30)))
+          .request(from: index, to: target, call, incarnation: incarnation, request),
+          in: random.interval(latency.0, latency.1))
+        // An answer that comes later finds nobody waiting.
+        schedule(.lost(index, call, incarnation: incarnation), in: nodes[index].machine.callTimeout)
       case .reply(let token, let reply):
         guard let (_, from, call, incarnation) = tokens.removeValue(forKey: token.number) else { continue }
         if reach(index, from), !random.chance(loss) {
           schedule(
             .reply(to: from, call, incarnation: incarnation, reply),
-            in: random.interval(.microseconds(50), .milliseconds(30)))
+            in: random.interval(latency.0, latency.1))
         } else {
           schedule(.lost(from, call, incarnation: incarnation), in: .milliseconds(50))
         }

@@ -29,8 +29,8 @@ import Testing
     }
   }
 
-  @Test func formsInOneRoundWithoutFaults() {
-    var network = BootstrapNetwork(seed: 4, servers: 3, expect: 3)
+  private func calm(_ seed: UInt64, servers: Int, expect: Int) -> BootstrapNetwork {
+    var network = BootstrapNetwork(seed: seed, servers: servers, expect: expect)
     network.queue.removeAll { event in
       switch event.event {
       case .crash, .partition: true
@@ -38,6 +38,22 @@ import Testing
       }
     }
     network.loss = 0
+    return network
+  }
+
+  /// Every message takes a second or two: longer than any of the times at the beginning.
+  @Test(arguments: [(3, 3), (5, 5), (5, 3), (4, 2)]) func decidesThoughEverybodyIsSlow(servers: Int, expect: Int) {
+    for seed in Self.seeds {
+      var network = calm(seed, servers: servers, expect: expect)
+      network.latency = (.seconds(1), .seconds(2))
+      let end = network.now + .minutes(4)
+      while network.now < end, network.decided.isEmpty { network.run(until: network.now + .milliseconds(500)) }
+      #expect(network.decided.count == 1, "seed \(seed): \(network.decided)")
+    }
+  }
+
+  @Test func formsInOneRoundWithoutFaults() {
+    var network = calm(4, servers: 3, expect: 3)
     network.run(until: .start + .seconds(2))
     #expect(network.decided == [(0..<3).map(BootstrapNetwork.server).sorted()])
   }

@@ -71,7 +71,7 @@ extension BootstrapMachine {
   /// A promise is outstanding and nothing more was heard: ask the proposer and the other members.
   mutating func askForOutcome(at now: Instant) {
     guard let promise = record.promise else { return }
-    nextQuery = now + Self.queryInterval
+    nextQuery = now + Self.queryInterval * patience
     for server in promise.servers where server != configuration.own {
       call(server, request(.query, ballot: promise.ballot, servers: promise.servers))
     }

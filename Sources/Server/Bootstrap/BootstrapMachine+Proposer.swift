@@ -8,8 +8,8 @@ extension BootstrapMachine {
     attempts += 1
     obstacles.removeAll(keepingCapacity: true)
     let asked = candidates.map(\.server)
-    phase = .preparing(
-      Preparing(waiting: Set(asked.map(\.id)), ready: [configuration.own], until: now + Self.prepareTimeout))
+    let until = now + stretched(Self.prepareTimeout, random: &random)
+    phase = .preparing(Preparing(waiting: Set(asked.map(\.id)), ready: [configuration.own], until: until))
     // A prepare promises nothing, so it may carry the counter of the next ballot before that is durable.
     let ballot = Ballot(counter: record.counter + 1, proposer: configuration.own.id)
     for server in asked { call(server, request(.prepare, ballot: ballot, servers: [])) }
@@ -40,7 +40,8 @@ extension BootstrapMachine {
       phase = .preparing(preparing)
       if preparing.waiting.isEmpty { finishPreparing(at: now, random: &random) }
     case .accept: obstacles[server.id] = "does not answer: \(reason)"
-    case .decide, .abort, .query: break
+    case .query: becomePatient()
+    case .decide, .abort: break
     }
   }
 
@@ -63,6 +64,7 @@ extension BootstrapMachine {
   mutating func finishPreparing(at now: Instant, random: inout RandomSource) {
     guard case .preparing(let preparing) = phase else { return }
     for id in preparing.waiting.sorted() where obstacles[id] == nil { obstacles[id] = "does not answer" }
+    if !preparing.waiting.isEmpty { becomePatient() }
     let servers = preparing.ready.sorted()
     guard servers.count >= configuration.expect, servers.count <= Self.maximumServers,
       outsiders(of: servers) < configuration.expect
@@ -76,7 +78,9 @@ extension BootstrapMachine {
   mutating func startAccepting(_ promise: BootstrapRecord.Promise, at now: Instant) {
     let others = Set(promise.servers.map(\.id)).subtracting([configuration.own.id])
     phase = .accepting(
-      Accepting(missing: others, resendAt: now + Self.resendInterval, until: now + Self.acceptTimeout))
+      Accepting(
+        missing: others, resendAt: now + Self.resendInterval * patience,
+        until: now + min(Self.acceptTimeout * patience, Self.acceptTimeoutMax)))
     sendAccepts(to: others, at: now)
   }
 
@@ -117,7 +121,7 @@ extension BootstrapMachine {
     nextAttempt = now + pause(random: &random)
   }
 
-  private func pause(random: inout RandomSource) -> Interval {
-    random.interval(.milliseconds(50), .milliseconds(100) * (1 << min(attempts, 4)))
+  func pause(random: inout RandomSource) -> Interval {
+    random.interval(.milliseconds(50), .milliseconds(100) * (1 << min(attempts, 4)) * patience)
   }
 }

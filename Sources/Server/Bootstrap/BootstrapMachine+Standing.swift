@@ -52,6 +52,6 @@ extension BootstrapMachine {
   var proposalInstant: Instant? {
     guard phase == .idle, standing == .ready, let since = eligibleSince else { return nil }
     let before = candidates.count { $0.server.id < configuration.own.id }
-    return max(nextAttempt, since + Self.turnLength * before)
+    return max(nextAttempt, since + Self.turnLength * patience * before)
   }
 }

@@ -29,10 +29,15 @@ public struct BootstrapMachine: Sendable {
 
   /// A first configuration of more members is refused as a mistake.
   public static let maximumServers = 64
+  // The following times hold on a quiet machine. Each attempt that ends in silence doubles them, up to sixteen times:
+  // servers that are merely slow (a busy machine, a path of seconds) would otherwise give up on each other for ever.
   static let prepareTimeout = Interval.milliseconds(300)
   static let resendInterval = Interval.milliseconds(250)
   static let acceptTimeout = Interval.seconds(2)
+  static let acceptTimeoutMax = Interval.seconds(12)
   static let queryInterval = Interval.milliseconds(500)
+  static let callTimeoutMin = Interval.milliseconds(700)
+  static let patienceMax = 16
   /// How long a server that is not first in line leaves the proposal to each of those before it.
   static let turnLength = Interval.milliseconds(400)
 
@@ -81,6 +86,8 @@ public struct BootstrapMachine: Sendable {
   var nextAttempt: Instant
   var nextQuery: Instant = .distantFuture
   var attempts = 0
+  /// What the times are multiplied by.
+  private(set) var patience = 1
   var eligibleSince: Instant?
   var calls: [BootstrapCallID: (to: BootstrapServer, request: BootstrapRequest)] = [:]
   var nextCall: UInt64 = 1
@@ -107,6 +114,17 @@ public struct BootstrapMachine: Sendable {
   }
 
   public var isFinished: Bool { phase == .done }
+
+  /// How long the owner waits for the answer to a call before it reports `handleNoReply`.
+  public var callTimeout: Interval { Self.callTimeoutMin * patience }
+
+  /// Somebody was silent for as long as we waited.
+  mutating func becomePatient() { patience = min(patience * 2, Self.patienceMax) }
+
+  /// The time, as far as patience has stretched it, and a little at random so that servers do not stay in step.
+  func stretched(_ time: Interval, random: inout RandomSource) -> Interval {
+    patience == 1 ? time : time * patience + random.interval(.zero, time * patience / 4)
+  }
 
   /// What this server is committed to, if anything: a server of the original that asks for Raft peers is told so.
   public var promisedServers: [BootstrapServer] { record.promise?.servers ?? [] }
@@ -137,8 +155,12 @@ public struct BootstrapMachine: Sendable {
     case .idle: proposeIfDue(at: now, random: &random)
     case .preparing: finishPreparing(at: now, random: &random)
     case .accepting(var accepting):
-      if now >= accepting.until { return abort() }
-      accepting.resendAt = now + Self.resendInterval
+      if now >= accepting.until {
+        becomePatient()
+        nextAttempt = now + pause(random: &random)
+        return abort()
+      }
+      accepting.resendAt = now + stretched(Self.resendInterval, random: &random)
       phase = .accepting(accepting)
       sendAccepts(to: accepting.missing, at: now)
     case .promised: askForOutcome(at: now)
@@ -157,7 +179,7 @@ public struct BootstrapMachine: Sendable {
       startAccepting(promise, at: now)
     case .replyToAccept(let tokens):
       phase = .promised
-      nextQuery = now + Self.queryInterval
+      nextQuery = now + Self.queryInterval * patience
       for token in tokens { directives.append(.reply(token, BootstrapReply(.yes))) }
     case .decide: writeDecision(campaign: true)
     case .announceAbort(let ballot, let servers):
