@@ -37,6 +37,8 @@ final class AgentShell: LoopDelegate {
   /// Printed to standard error when the loop has ended.
   var lastWords: String?
   let startedAt: Instant
+  /// When the code that was not used of late is unmapped next.
+  var codeReleasedNext: Instant
 
   struct WaitingRequest {
     var request: HTTPRequestID
@@ -61,6 +63,7 @@ final class AgentShell: LoopDelegate {
     self.clientStorage = clientStorage
     self.printer = printer
     startedAt = loop.now
+    codeReleasedNext = loop.now + .milliseconds(500)
     var limits = HTTPLimits()
     limits.connectionsPerAddress = configuration.limits.httpConnectionsPerClientMax
     http = HTTPMachine(limits: limits)
@@ -126,6 +129,10 @@ final class AgentShell: LoopDelegate {
     }
     if http.deadline.map({ $0 <= now.instant }) ?? false { http.handleTimeout(at: now.instant, effects: &effects) }
     notify { notifier throws(ServiceNotifier.Failure) in try notifier.handleTimeout(at: now.instant) }
+    if codeReleasedNext <= now.instant {
+      HostSystem.releaseCode()
+      codeReleasedNext = now.instant + .seconds(60)
+    }
   }
 
   func signal(_ signal: LoopSignal) {
@@ -149,7 +156,7 @@ final class AgentShell: LoopDelegate {
     startDiskWork()
     network.perform(&effects.outbox)
     var deadline = earliest(server?.deadline, earliest(client?.deadline, http.deadline))
-    deadline = earliest(deadline, notifier?.deadline)
+    deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
     loop.setDeadline(deadline)
     printer.print(&effects.log, at: loop.wall)
     // What must be sent before the end (answers, the farewell) was handed to the network above.
