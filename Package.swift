@@ -38,6 +38,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
 
     module("Base"),
@@ -50,6 +51,7 @@ let package = Package(
     module("Security", ["Base", "COpenSSL"]),
     module("HTTP", ["Wire", "CHTTPParser"]),
     module("State", ["Wire"]),
+    module("Archive", ["HTTP", "Security", "CZlib"]),
 
     module("Server", ["Membership", "Raft", "RPC", "Security", "State"]),
     module("Client", ["RPC"]),
@@ -60,11 +62,13 @@ let package = Package(
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
     module("Simulator", ["Server", "Client"]),
-    module("Agent", ["API", "Server", "Security", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
+    module(
+      "Agent",
+      ["API", "Archive", "Server", "Security", "Client", "Configuration", "Durable", "Reactor", "Telemetry"]),
     module("Harness", ["HTTP"]),
 
     executable("nomadd", ["Agent"]),
-    executable("nomad", ["HTTP"]),
+    executable("nomad", ["Archive", "HTTP"]),
     executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),
@@ -76,6 +80,7 @@ let package = Package(
     tests("Security", ["Security", "Server"]),
     tests("HTTP", ["HTTP"]),
     tests("State", ["State"]),
+    tests("Archive", ["Archive"]),
     tests("Server", ["Server"]),
     tests("Client", ["Client"]),
     tests("Configuration", ["Configuration"]),

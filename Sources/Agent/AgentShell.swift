@@ -6,6 +6,7 @@ import HTTP
 import Reactor
 import Server
 import Telemetry
+import Wire
 
 /// The shell of one agent: carries what the loop reports to the machines, and what the machines want to the network,
 /// the disk and the log. Everything runs on the loop's thread; only blocking work leaves it.
@@ -31,6 +32,9 @@ final class AgentShell: LoopDelegate {
   var isDiskBusy = false
   var bootstrapWrites: [[UInt8]] = []
   var gossipLines: [String] = []
+  /// Waits to be written as the recovery file.
+  var committedConfiguration: RaftConfiguration?
+  var isWritingPeers = false
   var isReady = false
   var isLeaving = false
   var exitStatus: Int32?
