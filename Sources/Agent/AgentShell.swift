@@ -35,6 +35,7 @@ final class AgentShell: LoopDelegate {
   /// Waits to be written as the recovery file.
   var committedConfiguration: RaftConfiguration?
   var isWritingPeers = false
+  var host = HostStatistics()
   var isReady = false
   var isLeaving = false
   var exitStatus: Int32?

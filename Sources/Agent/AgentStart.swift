@@ -240,6 +240,7 @@ private struct AgentStart {
     }
     var result = ClientConfiguration(node: node)
     result.region = configuration.region
+    result.servesStatistics = true
     if configuration.server != nil { result.servers = [resolved.advertiseRPC] }
     for endpoint in configuration.client?.servers ?? [] {
       switch endpoint {

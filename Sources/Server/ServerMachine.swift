@@ -31,6 +31,7 @@ public struct ServerMachine {
   var requests = RequestTable()
   var watches = WatchTable()
   var pushes = ServerListPush()
+  var clientSearches = ClientSearches()
   var leaving = Leaving.no
   var now: Moment
   var batch = RPCEventBatch()
