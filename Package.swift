@@ -69,7 +69,8 @@ let package = Package(
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["Archive", "HTTP"]),
-    executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
+    executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),

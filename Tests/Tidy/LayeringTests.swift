@@ -33,7 +33,8 @@ import Testing
       "nomad": ["Archive", "Base", "HTTP", "Configuration", "Wire"],
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
-      "nomad-bench": foundations.union(["HTTP", "RPC", "Reactor", "Harness"]),
+      "nomad-bench": foundations.union(["Gossip", "HTTP", "Membership", "RPC", "Reactor", "Harness"]),
+      "nomad-fuzz": foundations.union(["Gossip", "Membership", "Security", "Server", "Harness"]),
     ]
   }()
 
@@ -62,7 +63,9 @@ import Testing
 
   /// Machines read no clock, no socket, no file and no environment, so they import nothing that could.
   @Test func machinesDoNotImportThePlatform() {
-    let withFoundation: Set<String> = ["Configuration", "API", "Agent", "nomadd", "nomad", "nomad-bench", "Harness"]
+    let withFoundation: Set<String> = [
+      "Configuration", "API", "Agent", "nomadd", "nomad", "nomad-bench", "nomad-fuzz", "Harness",
+    ]
     let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry"]
     for file in SourceTree.sources where !withFoundation.contains(file.module) {
       for name in file.imports where Self.platform.contains(name) {
