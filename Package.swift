@@ -39,6 +39,8 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
     .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
+    // The yardstick of the gossip bench.
+    .target(name: "CBench", linkerSettings: [.linkedLibrary("uv")]),
 
     module("Base"),
     module("Wire", ["Base"]),
@@ -65,7 +67,7 @@ let package = Package(
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["HTTP"]),
-    executable("nomad-bench", ["Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
     executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
 
     tests("Base", ["Base"]),
