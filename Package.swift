@@ -41,6 +41,8 @@ let package = Package(
     .target(name: "CSystem", linkerSettings: [.linkedLibrary("resolv")]),
     // The yardstick of the gossip bench.
     .target(name: "CBench", linkerSettings: [.linkedLibrary("uv")]),
+    // Counts what a program allocates.
+    .target(name: "CAllocations"),
 
     module("Base"),
     module("Wire", ["Base"]),
@@ -67,7 +69,7 @@ let package = Package(
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["HTTP"]),
-    executable("nomad-bench", ["CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["CAllocations", "CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
     executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
 
     tests("Base", ["Base"]),
