@@ -14,6 +14,8 @@ struct InputMaker {
   private var random: RandomSource
   private let corpus: [[UInt8]]
   private var encoder = LempelZivWelchEncoder()
+  /// Small inputs that want to become large.
+  private let bombs: [[UInt8]]
 
   static let names = ["us", "a", "b", "c", "d.global", "", String(repeating: "n", count: 512)].map { Array($0.utf8) }
   static let maximumInputBytes = 70_000
@@ -21,6 +23,13 @@ struct InputMaker {
   init(seed: UInt64, corpus: [[UInt8]]) {
     random = RandomSource(seed: seed)
     self.corpus = corpus
+    bombs = (10..<22).map { power in
+      var encoder = LempelZivWelchEncoder()
+      var out: [UInt8] = []
+      let content = [UInt8](repeating: GossipMessageKind.user.rawValue, count: 1 << power)
+      CompressedMessage.encode(content.bytes, into: &out, using: &encoder)
+      return out
+    }
   }
 
   mutating func below(_ bound: Int) -> Int { random.below(bound) }
@@ -96,9 +105,7 @@ struct InputMaker {
   private mutating func compressed(_ bytes: [UInt8]) -> [UInt8] {
     var out: [UInt8] = []
     if random.below(40) == 0 {
-      // A bomb: a small input that wants to become large.
-      let zeros = [UInt8](repeating: GossipMessageKind.user.rawValue, count: 1 << (10 + random.below(12)))
-      CompressedMessage.encode(zeros.bytes, into: &out, using: &encoder)
+      out = bombs[random.below(bombs.count)]
     } else {
       CompressedMessage.encode(bytes.bytes, into: &out, using: &encoder)
     }
