@@ -52,8 +52,8 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 	NOMADD_SIM_SEED=$$first NOMADD_SIM_RUNS=$(RUNS) \
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
 
-soak: release ## Form, break and end clusters for MINUTES=10
-	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 2 --known-last --failover --during $(MINUTES)m
+soak: release ## Break a cluster at random for MINUTES=10, and see that it heals and does not grow
+	scripts/soak.py --minutes $(MINUTES) --bin $(DIST)
 
 install: ## Install programs, systemd unit, system user, examples and docs below DESTDIR and PREFIX
 	@test -x $(DIST)/nomadd || { echo "make install: run 'make release' first" >&2; exit 1; }

@@ -49,7 +49,10 @@ extension AgentShell {
     case .setServers(let texts): setServers(texts, id, context)
     case .health(let question): health(question, id, context)
     case .quorumReport: respond(id, context, quorumReport)
-    case .metrics: respond(id, context, .json(metrics))
+    case .metrics(let isPrometheus):
+      let text = APIAnswer.text(
+        Array(prometheusMetrics.utf8), contentType: "text/plain; version=0.0.4; charset=utf-8")
+      respond(id, context, isPrometheus ? text : .json(metrics))
     case .host: respond(id, context, .json(["Hostname": .string(configuration.name)]))
     case .keyring(let operation): changeKeyring(operation, id, context)
     case .clientStats(let node, let rpc): clientStatistics(of: node, rpc, id, context)

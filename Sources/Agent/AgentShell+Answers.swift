@@ -6,6 +6,7 @@ import HTTP
 import Membership
 import Reactor
 import Server
+import Telemetry
 
 /// What the agent says about itself, from local knowledge alone.
 extension AgentShell {
@@ -186,20 +187,59 @@ extension AgentShell {
     ])
   }
 
-  var metrics: JSONValue {
-    func gauge(_ name: String, _ value: Int) -> JSONValue {
-      ["Labels": [:], "Name": .string("nomad." + name), "Value": .integer(Int64(value))]
-    }
-    var gauges = [gauge("runtime.uptime_seconds", Int((loop.now - startedAt).seconds))]
+  /// Gauges by the names that Nomad gives them, where it has them.
+  private var gauges: [(name: String, value: Int)] {
+    var gauges = [("runtime.uptime_seconds", Int((loop.now - startedAt).seconds))]
     if let server {
+      let members = server.membership.members
       gauges += [
-        gauge("serf.members", server.membership.memberCount),
-        gauge("raft.commit_index", Int(clamping: server.raft.commitIndex.value)),
-        gauge("raft.leader", server.raft.role == .leader ? 1 : 0), gauge("nodes", server.state.nodeCount),
-        gauge("rpc.connections", server.rpc.connectionCount),
+        ("serf.members", members.count), ("serf.members_failed", members.count { $0.status == .failed }),
+        ("raft.commit_index", Int(clamping: server.raft.commitIndex.value)),
+        ("raft.appliedIndex", Int(clamping: server.raft.appliedIndex.value)),
+        ("raft.lastIndex", Int(clamping: server.raft.lastLogIndex.value)),
+        ("raft.term", Int(clamping: server.raft.term.value)), ("raft.leader", server.raft.role == .leader ? 1 : 0),
+        ("raft.leader_known", server.raft.leader == nil ? 0 : 1),
+        ("raft.voters", server.raft.configuration.voterCount), ("nodes", server.state.nodeCount),
+        ("nomad.heartbeat.active", server.watchedNodeCount), ("rpc.connections", server.rpc.connectionCount),
+      ]
+      if server.raft.role == .leader {
+        let health = server.autopilotSummary
+        gauges += [
+          ("nomad.autopilot.healthy", health.isHealthy ? 1 : 0),
+          ("nomad.autopilot.failure_tolerance", health.failureTolerance),
+        ]
+      }
+    }
+    if let client {
+      gauges += [
+        ("client.registered", client.status.isRegistered ? 1 : 0),
+        ("client.known_servers", client.status.servers.count),
       ]
     }
-    gauges.append(gauge("http.connections", http.connectionCount))
-    return ["Counters": [], "Gauges": .array(gauges), "Points": [], "Samples": []]
+    gauges.append(("http.connections", http.connectionCount))
+    return gauges
+  }
+
+  /// `host`, as every metric of Nomad carries it.
+  private var metricLabels: [(key: String, value: String)] {
+    let telemetry = configuration.telemetry
+    if telemetry.disableHostname { return [] }
+    return [("host", telemetry.useNodeName ? configuration.name : HostSystem.name)]
+  }
+
+  var metrics: JSONValue {
+    var labels = JSONObject()
+    for label in metricLabels { labels[label.key] = .string(label.value) }
+    let rows = gauges.sorted { $0.name < $1.name }.map { gauge -> JSONValue in
+      ["Labels": .object(labels), "Name": .string("nomad." + gauge.name), "Value": .integer(Int64(gauge.value))]
+    }
+    return ["Counters": [], "Gauges": .array(rows), "Points": [], "Samples": []]
+  }
+
+  var prometheusMetrics: String {
+    var metrics = Metrics()
+    let labels = metricLabels.map { Metrics.Label($0.key, $0.value) }
+    for gauge in gauges { metrics.set(metrics.gauge("nomad." + gauge.name, labels), to: Double(gauge.value)) }
+    return metrics.prometheusText()
   }
 }

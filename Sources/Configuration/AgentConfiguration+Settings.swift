@@ -32,6 +32,7 @@ extension AgentConfiguration {
     (bind, advertise) = try AddressResolution(host: host, developmentMode: developmentMode, isServer: isServer)
       .resolve(&settings)
     log = try LogSettings(settings)
+    settings.warnOfSettingsWithoutEffect()
     leaveOnInterrupt = settings.boolean("leave_on_interrupt") ?? false
     leaveOnTerminate = settings.boolean("leave_on_terminate") ?? false
     enableDebug = settings.boolean("enable_debug") ?? false
@@ -121,6 +122,23 @@ extension Settings {
           + "without them",
         "acl.enabled")
     }
+  }
+}
+
+extension Settings {
+  /// Those that are read, checked and then used by nobody.
+  fileprivate mutating func warnOfSettingsWithoutEffect() {
+    for key in ["log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files"] {
+      warnWithoutEffect(key, "let logrotate move the file and send SIGHUP")
+    }
+    for key in ["enable_redundancy_zones", "disable_upgrade_migration", "enable_custom_upgrades"] {
+      warnWithoutEffect("autopilot.\(key)", "it is stored for servers of Nomad Enterprise")
+    }
+    warnWithoutEffect("telemetry.statsd_address", "metrics are only served, at /v1/metrics")
+    for key in ["collection_interval", "in_memory_collection_interval", "in_memory_retention_period", "prefix_filter"] {
+      warnWithoutEffect("telemetry.\(key)", "/v1/metrics shows what holds when it is asked")
+    }
+    warnWithoutEffect("telemetry.publish_node_metrics", "servers publish no metrics about nodes")
   }
 }
 

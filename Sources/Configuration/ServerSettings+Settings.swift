@@ -49,6 +49,9 @@ extension ServerSettings {
     isNonVoter = settings.boolean("server.non_voting_server") ?? false
     redundancyZone = settings.text("server.redundancy_zone")
     upgradeVersion = settings.text("server.upgrade_version")
+    settings.warnWithoutEffect("server.raft_snapshot_interval", "snapshots follow raft_snapshot_threshold")
+    settings.warnWithoutEffect(
+      "server.redundancy_zone", "it is announced to other servers, but servers of one zone are all made voters")
   }
 
   /// The key itself never appears in an error: errors end up in logs.
@@ -102,6 +105,7 @@ extension ClientSettings {
     }
     options = settings.pairs("client.options")
     networkInterface = settings.text("client.network_interface")
+    settings.warnWithoutEffect("client.network_interface", "no network is fingerprinted; set advertise")
   }
 
   private static func isPoolName(_ name: String) -> Bool {

@@ -26,6 +26,12 @@ struct Settings: Sendable {
     if !warnings.contains(sentence) { warnings.append(sentence) }
   }
 
+  /// For a setting that is understood and does nothing yet: who wrote it must not believe otherwise.
+  mutating func warnWithoutEffect(_ path: String, _ reason: String) {
+    guard let place = place(path) else { return }
+    warn("\(place): \(path.split(separator: ".").last ?? "") has no effect here: \(reason)")
+  }
+
   func place(_ path: String) -> SourcePlace? { byPath[path]?.place }
 
   func text(_ path: String) -> String? {

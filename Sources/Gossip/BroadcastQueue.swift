@@ -1,4 +1,5 @@
 import Base
+import Wire
 
 /// Messages that spread by gossip, each in a limited number of packets, the least sent first (gossip.md 5.11).
 public struct BroadcastQueue: Sendable {
@@ -29,6 +30,9 @@ public struct BroadcastQueue: Sendable {
   private var taken: [Int] = []
   private var serial: UInt64 = 0
   private let maximumEntries: Int
+  private let maximumMessageBytes: Int
+  /// Messages that no packet could hold; they were not queued.
+  public private(set) var oversized: UInt64 = 0
 
   /// Tokens of messages that are done; the owner takes them.
   public private(set) var finished: [Token] = []
@@ -36,8 +40,12 @@ public struct BroadcastQueue: Sendable {
   /// No message of the formats in use is shorter.
   static let minimumMessageBytes = 8
 
-  /// Beyond `maximumEntries` the most transmitted message is dropped.
-  public init(maximumEntries: Int) { self.maximumEntries = maximumEntries }
+  /// Beyond `maximumEntries` the most transmitted message is dropped. A message longer than `maximumMessageBytes` would
+  /// wait for ever, so it is not taken in.
+  public init(maximumEntries: Int, maximumMessageBytes: Int = GossipLimits.packetBudget) {
+    self.maximumEntries = maximumEntries
+    self.maximumMessageBytes = maximumMessageBytes
+  }
 
   public var count: Int { entries.count }
   public var isEmpty: Bool { entries.isEmpty }
@@ -47,6 +55,11 @@ public struct BroadcastQueue: Sendable {
   /// Precondition: `bytes` is not empty.
   public mutating func add(_ bytes: [UInt8], subject: Int? = nil, mayDisplace: Bool = true, token: Token? = nil) {
     precondition(!bytes.isEmpty)
+    guard bytes.count <= maximumMessageBytes else {
+      oversized &+= 1
+      if let token { finished.append(token) }
+      return
+    }
     if let subject, mayDisplace, let old = entries.firstIndex(where: { $0.subject == subject }) {
       finish(entries.remove(at: old))
     }

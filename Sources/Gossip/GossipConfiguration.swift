@@ -62,6 +62,13 @@ public struct GossipConfiguration: Sendable {
   /// Bytes of unfinished inbound messages over all streams.
   public var maximumBufferedBytes = 128 << 20
 
+  /// The longest message that fits into a packet of its own, with compound, label and encryption around it.
+  public var maximumBroadcastBytes: Int {
+    packetBudget - 4 - (label.isEmpty ? 0 : 2 + label.count) - Self.encryptionBytes
+  }
+
+  private static let encryptionBytes = 29
+
   public init(name: String, address: SocketAddress) {
     self.name = Array(name.utf8)
     self.address = address

@@ -100,6 +100,7 @@ extension GossipMachine {
   mutating func handleSuspect(
     _ message: AccusationMessage, at now: Instant, above: inout some GossipLayer, effects: inout Effects
   ) {
+    guard message.from.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
     guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
     if nodes[id].suspicion != nil {
       if nodes[id].suspicion?.confirm(from: message.from) == true {
@@ -123,6 +124,7 @@ extension GossipMachine {
     _ message: AccusationMessage, token: BroadcastQueue.Token? = nil, at now: Instant,
     above: inout some GossipLayer, effects: inout Effects
   ) {
+    guard message.from.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
     guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
     endSuspicion(of: id)
     guard !nodes[id].state.isGone else { return }

@@ -189,6 +189,7 @@ extension GossipMachine {
     guard let host = IPAddress(network: request.target) else {
       return complain(.malformed, from: peer, at: now, effects: &effects)
     }
+    guard request.node.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
     let target = SocketAddress(host, port: request.port == 0 ? configuration.bindPort : request.port)
     guard !verifiesAddresses || isKnown(target) else { return count(.unusable) }
     guard relays.count < configuration.maximumRelays else { return count(.limit) }

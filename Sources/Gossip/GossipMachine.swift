@@ -63,7 +63,8 @@ public struct GossipMachine {
     precondition(!configuration.name.isEmpty && configuration.name.count <= GossipLimits.maximumNameBytes)
     self.configuration = configuration
     self.cipher = cipher
-    queue = BroadcastQueue(maximumEntries: configuration.maximumNodes)
+    queue = BroadcastQueue(
+      maximumEntries: configuration.maximumNodes, maximumMessageBytes: configuration.maximumBroadcastBytes)
     nextProbe = now + effects.random.interval(.zero, configuration.probeInterval)
     nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)

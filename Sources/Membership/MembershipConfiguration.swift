@@ -39,6 +39,10 @@ public struct MembershipConfiguration: Sendable {
   /// Different events or queries remembered for one Lamport time.
   public var maximumEntriesPerSlot = 64
   public var maximumQueuedBroadcasts = 4096
+  /// Members in any status. More than memberlist's nodes, because failed and left ones are remembered for days.
+  public var maximumMembers = 20_000
+  /// Names and payloads of all remembered user events together.
+  public var maximumRememberedEventBytes = 8 << 20
   public var snapshotClockInterval: Interval = .milliseconds(500)
   /// Dials at the same time, over all joins.
   public var maximumConcurrentDials = 32

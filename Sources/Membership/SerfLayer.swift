@@ -48,9 +48,12 @@ struct SerfLayer {
     localName = configuration.gossip.name
     eventRing = EventRing(configuration: configuration)
     queryRing = QueryRing(configuration: configuration)
-    intentQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
-    queryQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
-    eventQueue = BroadcastQueue(maximumEntries: configuration.maximumQueuedBroadcasts)
+    let empty = BroadcastQueue(
+      maximumEntries: configuration.maximumQueuedBroadcasts,
+      maximumMessageBytes: configuration.gossip.maximumBroadcastBytes)
+    intentQueue = empty
+    queryQueue = empty
+    eventQueue = empty
     if snapshot.clock > 0 { clock.witness(snapshot.clock) }
     if snapshot.eventClock > 0 { eventClock.witness(snapshot.eventClock) }
     if snapshot.queryClock > 0 { queryClock.witness(snapshot.queryClock) }
@@ -132,6 +135,7 @@ extension SerfLayer: GossipLayer {
       members[id].pruneTime = nil
       refresh(id, from: node)
     } else {
+      makeRoom(effects: &effects)
       id = members.insert(
         MemberRecord(
           name: node.name,
@@ -221,6 +225,24 @@ extension SerfLayer: GossipLayer {
     } catch {
       effects.log.log(.debug, Self.logModule, "serf: Failed to decode a message: \(error)")
     }
+  }
+
+  /// A full table forgets the member that left longest ago, else the one that failed last: who floods the pool with
+  /// names pushes out his own, and not the servers that failed before.
+  private mutating func makeRoom(effects: inout Effects) {
+    guard members.count >= configuration.maximumMembers else { return }
+    var left: (id: Int, time: Instant)?
+    var failed: (id: Int, time: Instant)?
+    for position in 0..<members.count {
+      let id = members.id(at: position)
+      guard let time = members[id].leaveTime else { continue }
+      switch members[id].member.status {
+      case .left: if left.map({ time < $0.time }) ?? true { left = (id, time) }
+      case .failed: if failed.map({ time > $0.time }) ?? true { failed = (id, time) }
+      case .none, .alive, .leaving: break
+      }
+    }
+    if let id = left?.id ?? failed?.id { erase(id, effects: &effects) }
   }
 
   private mutating func refresh(_ id: Int, from node: NodeRecord) {

@@ -38,6 +38,7 @@ public struct ServerConfiguration: Sendable {
   public var gossipBindPort: UInt16?
   public var rejoinAfterLeave = false
   public var redundancyZone: String = ""
+  public var upgradeVersion: String = ""
 
   public var join = JoinLoop.Configuration()
 

@@ -87,6 +87,7 @@ public struct ServerEntry: Hashable, Sendable {
     if configuration.bootstrapExpect != 0 { tags["expect"] = "\(configuration.bootstrapExpect)" }
     if configuration.bootstrapExpect == 1 { tags["bootstrap"] = "1" }
     if !configuration.isVoter { tags["nonvoter"] = "1" }
+    if !configuration.upgradeVersion.isEmpty { tags["ap_version"] = configuration.upgradeVersion }
     if !configuration.redundancyZone.isEmpty { tags["ap_zone"] = configuration.redundancyZone }
     return tags
   }

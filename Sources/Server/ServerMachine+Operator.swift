@@ -209,6 +209,17 @@ extension ServerMachine {
 
   // MARK: Health
 
+  /// Clients that the leader watches; 0 on every other server.
+  public var watchedNodeCount: Int { leadership.timers.count }
+
+  /// What autopilot says in two words; meaningful on the leader only.
+  public var autopilotSummary: (isHealthy: Bool, failureTolerance: Int) {
+    let health = serverHealth
+    let voters = health.filter(\.server.isVoter)
+    let tolerance = voters.count { $0.isHealthy } - (voters.count / 2 + 1)
+    return (health.allSatisfy(\.isHealthy), max(0, tolerance))
+  }
+
   private func packServerHealth(_ out: inout [UInt8]) {
     let health = serverHealth
     let voters = health.filter(\.server.isVoter)

@@ -84,8 +84,8 @@ extension Simulation {
       agent.hasLeft = clean
       note("\(agent.plan.name) has left, clean: \(clean)")
     case .status(let text): note("\(agent.plan.name) status: \(text)")
-    // No scenario has gossip keys.
-    case .keyringCommandFinished, .keyringChanged: break
+    // No scenario has gossip keys, and none reads the recovery file.
+    case .keyringCommandFinished, .keyringChanged, .configurationCommitted: break
     case .leadership(let leads): note("\(agent.plan.name) \(leads ? "leads" : "leads no more")")
     case .leaderChanged(let leader): note("\(agent.plan.name) knows leader \(leader ?? "none")")
     }

@@ -2,6 +2,7 @@ import Base
 import Gossip
 import Harness
 import Membership
+import Wire
 
 /// A membership machine of ours in a pool of Serf agents: the timing of one local network, and everybody admitted.
 final class MachineMember: PoolMember, Performer {
@@ -69,6 +70,37 @@ final class MachineMember: PoolMember, Performer {
         status: "\(member.status)", address: "\(member.address)", tags: member.tags.tags.map { ($0.key, $0.value) })
     }
     return view
+  }
+
+  /// `name address` of every member that is there, sorted like Go's.
+  var living: [String] {
+    (driver?.machine.members ?? []).filter { $0.status == .alive || $0.status == .leaving }
+      .map { "\($0.name) \($0.address)" }.sorted()
+  }
+
+  /// Datagrams that no machine has made.
+  func send(_ packets: [[UInt8]], to peer: SocketAddress) {
+    for start in stride(from: 0, to: packets.count, by: 32) {
+      driver?.command { _, _, effects in
+        for packet in packets[start..<min(start + 32, packets.count)] {
+          effects.outbox.datagram(to: peer) { $0 += packet }
+        }
+      }
+    }
+  }
+
+  /// Hears of `count` members that do not exist.
+  func learn(_ count: Int) {
+    driver?.command { machine, now, effects in
+      for number in 0..<count {
+        var alive: [UInt8] = []
+        AliveMessage.encode(
+          incarnation: 1, node: Array("member\(number)".utf8),
+          address: SocketAddress(.v4(0x7FF0_0001 + UInt32(number)), port: 4648), metadata: [], versions: .nomad,
+          into: &alive)
+        machine.handleDatagram(alive.bytes, from: address, at: now, effects: &effects)
+      }
+    }
   }
 
   /// Lamport times of the newest intents, for the report of a failure.
