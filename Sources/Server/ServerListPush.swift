@@ -19,6 +19,8 @@ struct ServerListPush: Sendable {
 
   func knows(_ session: SessionID) -> Bool { clients[session] != nil }
   func hasSession(of node: NodeID) -> Bool { clients.values.contains(node) }
+  /// The newest connection of a client.
+  func session(of node: NodeID) -> SessionID? { order.last { clients[$0] == node } }
 
   mutating func sessionOpened(_ session: SessionID, by node: NodeID) {
     if clients.updateValue(node, forKey: session) == nil { order.append(session) }

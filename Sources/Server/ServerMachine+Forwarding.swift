@@ -53,6 +53,7 @@ extension ServerMachine {
       case .failure(let failure): fail(caller, failure.text(address: nil), &effects)
       }
     } else if handleBootstrapResponse(call, outcome, in: batch, &effects) {
+    } else if handleConnectionAnswer(call, outcome, in: batch, &effects) {
     } else if leaving.awaits(call) {
       handleLeavingResponse(outcome, in: batch, &effects)
     } else {

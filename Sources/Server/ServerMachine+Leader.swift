@@ -8,6 +8,15 @@ extension ServerMachine {
   /// Everything before the barrier is applied: serve, and write what a new region needs (raft.md 7.4).
   mutating func establishLeadership(_ effects: inout Effects) {
     leadership.isReady = true
+    takeOverState(&effects)
+    leadership.reconcileAt = now.instant
+    leadership.healthAt = now.instant
+    events.append(.leadership(true))
+    retryHeld(&effects)
+  }
+
+  /// What a leader owes to a state that is new to it: the settings that it lacks, and time for its clients.
+  mutating func takeOverState(_ effects: inout Effects) {
     if state.autopilot == nil {
       proposeOwn(StateMessage.autopilot(configuration.autopilot, checked: false, write: WriteRequest()), &effects)
     }
@@ -21,14 +30,11 @@ extension ServerMachine {
     }
     // Only the old leader knew how long each client still had; none may be declared down for the change of leaders.
     let until = now.instant + configuration.heartbeatFailoverTTL
+    leadership.timers = HeartbeatTimers()
     state.forEachNode { node in
       if node.status != Node.down { leadership.timers.arm(node.id, at: until) }
     }
     completeDrains(&effects)
-    leadership.reconcileAt = now.instant
-    leadership.healthAt = now.instant
-    events.append(.leadership(true))
-    retryHeld(&effects)
   }
 
   mutating func runLeaderDuties(_ effects: inout Effects) {

@@ -16,6 +16,7 @@ extension ServerMachine {
       case .leadershipLost:
         effects.log.log(.info, "nomad", "cluster leadership lost")
         leadership.lost()
+        failRestores(&effects)
         // Consistent queries that wait here are asked again, of the new leader.
         watches.wakeAll()
         events.append(.leadership(false))
@@ -33,11 +34,17 @@ extension ServerMachine {
         }
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
-        effects.log.log(.warn, "nomad.raft", "leadership transfer did not come about in time")
         leaving.transferFailed()
-        finishTransferCallers(success: false, &effects)
+        transferEnded(&effects)
       case .storageFailed(let text):
         effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])
+        guard !raft.isContradicted else {
+          events.append(
+            .fatal(
+              "\(text): this server took over a state that the others did not; move its data directory away and let "
+                + "it join its cluster again"))
+          continue
+        }
         events.append(
           .fatal(
             "cannot write the Raft store: \(text); free space or repair the disk of the data directory, "
@@ -74,6 +81,7 @@ extension ServerMachine {
       respond(proposal.caller, proposal.answer, result: result, index: entry.index.value, &effects)
       if case .nodeChange(fillsModifyIndex: true) = proposal.answer { completeDrains(&effects) }
     }
+    if let last = entries.last { continueRestores(through: last.index, &effects) }
   }
 
   private mutating func becomeLeader(_ term: Term, _ effects: inout Effects) {
@@ -89,7 +97,7 @@ extension ServerMachine {
     events.append(.leaderChanged(leader?.address))
     if let leader { effects.log.log(.info, "nomad.raft", "leader known", ["address": leader.address]) }
     if leader == nil { joining.hurry(at: now.instant) }
-    finishTransferCallers(success: true, &effects)
+    finishTransferCallers(&effects)
     retryHeld(&effects)
     continueLeaving(&effects)
   }
@@ -106,6 +114,7 @@ extension ServerMachine {
     do throws(SnapshotError) {
       state = try StateStore(snapshot: bytes.bytes, index: metadata.index.value)
       watches.wakeAll()
+      if raft.role == .leader, leadership.isReady { takeOverState(&effects) }
     } catch {
       events.append(.fatal("the leader's snapshot at index \(metadata.index) cannot be read: \(error)"))
     }

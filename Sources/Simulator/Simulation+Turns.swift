@@ -85,6 +85,8 @@ extension Simulation {
     case .status(let text): note("\(agent.plan.name) status: \(text)")
     // No scenario has gossip keys, and none reads the recovery file.
     case .keyringCommandFinished, .keyringChanged, .configurationCommitted: break
+    // Nor does one open streams: archives are made by the shell.
+    case .streamBytes, .streamEnded, .packSnapshot, .unpackSnapshot, .monitorStarted, .monitorEnded: break
     case .leadership(let leads): note("\(agent.plan.name) \(leads ? "leads" : "leads no more")")
     case .leaderChanged(let leader): note("\(agent.plan.name) knows leader \(leader ?? "none")")
     }
@@ -108,6 +110,7 @@ extension Simulation {
           }
         }
       case .connectedTo, .statisticsRequested, .answered: break
+      case .streamBytes, .streamEnded, .monitorStarted, .monitorEnded: break
       }
     }
   }
