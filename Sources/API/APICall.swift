@@ -92,6 +92,15 @@ public struct APIMonitor: Hashable, Sendable {
   public var isPlain: Bool
   public var nodeID: String
   public var serverID: String
+
+  /// Both targets empty: the agent that is asked.
+  public init(level: LogLevel, isJSON: Bool, isPlain: Bool, nodeID: String = "", serverID: String = "") {
+    self.level = level
+    self.isJSON = isJSON
+    self.isPlain = isPlain
+    self.nodeID = nodeID
+    self.serverID = serverID
+  }
 }
 
 /// `GET /v1/event/stream`

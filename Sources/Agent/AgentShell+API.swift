@@ -16,7 +16,9 @@ extension AgentShell {
     for event in http.takeEvents() {
       switch event {
       case .request(let id, let request): serve(id, request)
-      case .abandoned(let id): waiting = waiting.filter { $0.value.request != id }
+      case .abandoned(let id):
+        waiting = waiting.filter { $0.value.request != id }
+        abandonStreams(of: id)
       }
     }
   }
@@ -56,10 +58,13 @@ extension AgentShell {
     case .host: respond(id, context, .json(["Hostname": .string(configuration.name)]))
     case .keyring(let operation): changeKeyring(operation, id, context)
     case .clientStats(let node, let rpc): clientStatistics(of: node, rpc, id, context)
-    case .monitor, .eventStream:
-      respond(id, context, .failure(APIFailure("streaming is not supported by this version of nomadd", status: 501)))
-    case .snapshotSave, .snapshotRestore:
-      respond(id, context, .failure(APIFailure("snapshots are not supported by this version of nomadd", status: 501)))
+    case .monitor(let request): monitor(request, id, context)
+    case .eventStream:
+      respond(id, context, .failure(APIFailure("events are not supported by this version of nomadd", status: 501)))
+    case .snapshotSave(let region, let allowStale, let token):
+      saveSnapshot(region: region, allowStale: allowStale, token: token, id, context)
+    case .snapshotRestore(let archive, let region, let token):
+      restoreSnapshot(archive, region: region, token: token, id, context)
     }
   }
 

@@ -33,6 +33,11 @@ extension AgentShell {
       case .reply(let bytes): finish(call, .success(bytes))
       case .error(let text): finish(call, .failure(.init(text)))
       }
+    case .streamBytes(let id, let bytes): received(.client(id), bytes)
+    case .streamEnded(let id, let text): ended(.client(id), text)
+    case .monitorStarted(let handle, let level, let json, let plain):
+      follow(.client(handle), level: level, json: json, plain: plain)
+    case .monitorEnded(let handle): unfollow(.client(handle))
     }
   }
 

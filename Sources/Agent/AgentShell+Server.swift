@@ -35,6 +35,13 @@ extension AgentShell {
         becomeReady(text)
       }
     case .left(let clean): end(status: clean ? 0 : 1)
+    case .streamBytes(let id, let bytes): received(.server(id), bytes)
+    case .streamEnded(let id, let text): ended(.server(id), text)
+    case .packSnapshot(let job, let metadata, let state): pack(job, metadata, state)
+    case .unpackSnapshot(let job, let archive): unpack(job, archive)
+    case .monitorStarted(let id, let level, let json, let plain):
+      follow(.server(id), level: level, json: json, plain: plain)
+    case .monitorEnded(let id): unfollow(.server(id))
     case .configurationCommitted(let configuration):
       committedConfiguration = configuration
       keepPeersFileCurrent()

@@ -28,6 +28,9 @@ final class AgentShell: LoopDelegate {
   /// Requests of the HTTP API that wait for the server or a peer.
   var waiting: [LocalCallID: WaitingRequest] = [:]
   var forwards: [ForwardID: LocalCallID] = [:]
+  /// Requests of the HTTP API that are answered out of streaming RPCs.
+  var httpAnswers: [HTTPStream.Source: HTTPStream] = [:]
+  var followers: [LogFollower] = []
   var nextCall: UInt64 = 1
   var isDiskBusy = false
   var bootstrapWrites: [[UInt8]] = []
@@ -160,15 +163,17 @@ final class AgentShell: LoopDelegate {
     writeGossipLines()
     startDiskWork()
     network.perform(&effects.outbox)
+    if feedFollowers() { network.perform(&effects.outbox) }
     var deadline = earliest(server?.deadline, earliest(client?.deadline, http.deadline))
+    deadline = earliest(deadline, followersDeadline)
     deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
     loop.setDeadline(deadline)
-    printer.print(&effects.log, at: loop.wall)
+    printer.print(&effects.log, at: loop.wall, from: configuration.log.level ?? .error)
     // What must be sent before the end (answers, the farewell) was handed to the network above.
     if exitStatus != nil, !isDiskBusy { loop.stop() }
   }
 
-  private var hasWork: Bool { !(server?.events.isEmpty ?? true) }
+  private var hasWork: Bool { !(server?.events.isEmpty ?? true) || client?.hasEvents ?? false }
 
   /// Something given to the network has not left yet.
   var hasUnsentBytes: Bool { httpStreams.contains { network.queuedBytes(of: $0) > 0 } }

@@ -113,7 +113,7 @@ private struct AgentStart {
     defer { withExtendedLifetime(shell) { _ = loop.shutDown() } }
     loop.run(shell)
     _ = loop.run(shell, within: Self.lastAnswersWithin) { network.closingCount == 0 && !shell.hasUnsentBytes }
-    shell.printer.print(&shell.effects.log, at: loop.wall)
+    shell.printer.print(&shell.effects.log, at: loop.wall, from: configuration.log.level ?? .error)
     if let words = shell.lastWords { printText("nomadd: \(words)", to: STDERR_FILENO) }
     return shell.exitStatus ?? 1
   }

@@ -30,7 +30,6 @@ public struct ClientConfiguration: Hashable, Sendable {
     rpc.idleStreams = 2
     rpc.maximumConnections = 256
     rpc.maximumCalls = 1024
-    rpc.servesStreaming = false
     return rpc
   }
 }

@@ -16,6 +16,14 @@ public enum ClientEvent: Hashable, Sendable {
   case statisticsRequested(RequestID)
   /// The end of a `forward`.
   case answered(ForwardID, ForwardAnswer)
+  /// Bytes of an `openStream`.
+  case streamBytes(ForwardID, [UInt8])
+  /// The end of an `openStream`; with a text when it could not begin.
+  case streamEnded(ForwardID, String?)
+  /// A server wants this agent's log: call `monitored` for each line of at least this level, and with nothing about
+  /// once a second.
+  case monitorStarted(StreamHandle, level: LogLevel, json: Bool, plain: Bool)
+  case monitorEnded(StreamHandle)
 }
 
 /// Names a call that the client makes for someone else.

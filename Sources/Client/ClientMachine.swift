@@ -40,6 +40,8 @@ public struct ClientMachine: Sendable {
   var lastPush: (session: SessionID, index: UInt64)?
   var forwards: [Forward] = []
   var nextForward: UInt64 = 1
+  var streams: [ClientStream] = []
+  var followers: [ClientFollower] = []
 
   static let logModule = "client"
   static let serverLogModule = "client.server_mgr"
@@ -67,6 +69,8 @@ public struct ClientMachine: Sendable {
     defer { events.removeAll() }
     return events
   }
+
+  public var hasEvents: Bool { !events.isEmpty }
 
   public var deadline: Instant? {
     var due = rpc.deadline
@@ -130,6 +134,10 @@ public struct ClientMachine: Sendable {
       if let call = forward.call { rpc.cancel(call, at: now, effects: &effects) }
     }
     forwards = []
+    for stream in streams { if let handle = stream.handle { rpc.resetStream(handle, at: now, effects: &effects) } }
+    streams = []
+    for follower in followers { rpc.resetStream(follower.handle, at: now, effects: &effects) }
+    followers = []
     events = []
   }
 
@@ -149,7 +157,7 @@ public struct ClientMachine: Sendable {
 
   // MARK: Events of the RPC machine
 
-  private mutating func takeRPCEvents(at now: Instant, effects: inout Effects) {
+  mutating func takeRPCEvents(at now: Instant, effects: inout Effects) {
     while rpc.hasEvents {
       var taken = RPCEventBatch()
       swap(&taken, &batch)
@@ -183,11 +191,9 @@ public struct ClientMachine: Sendable {
       emit(.connectedTo(peer))
     case .sessionEnded(let session):
       sessionEnded(session, at: now, effects: &effects)
-    case .streamingRequest(let handle, _, _, _):
-      rpc.resetStream(handle, at: now, effects: &effects)
-    case .requestAbandoned, .raftConnection, .streamingAnswer, .streamBytes, .streamFinished, .streamDrained,
-      .streamEnded:
-      break
+    case .streamingRequest, .streamingAnswer, .streamBytes, .streamFinished, .streamDrained, .streamEnded:
+      handleStream(event, batch, at: now, effects: &effects)
+    case .requestAbandoned, .raftConnection: break
     }
   }
 

@@ -31,6 +31,8 @@ struct RPCConnection: Sendable {
   var idle: [Int32] = []
   /// Calls that wait for the dial or for a stream.
   var waiting: [Int32] = []
+  /// Streaming RPCs of ours that wait for the dial.
+  var waitingStreams: [Int32] = []
   var buffered = 0
   var lastUsed: Instant
   var handshakeDeadline: Instant?

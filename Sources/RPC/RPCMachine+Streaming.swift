@@ -3,6 +3,44 @@ import Wire
 
 /// Streaming RPCs (rpc.md section 9): the header exchange here, the bytes behind it are the owner's.
 extension RPCMachine {
+  /// Opens a streaming RPC at an address over the pooled session, dialing if there is none; answered as by
+  /// `openStream(named:overSession:)`.
+  public mutating func openStream(
+    named name: String, to address: SocketAddress, at now: Instant, effects: inout Effects
+  ) -> StreamHandle? {
+    var slot = pool[address] ?? -1
+    if slot >= 0, connections[slot].stage == .multiplexed {
+      guard connections[slot].session.isDraining else {
+        return openStream(named: name, overSession: sessionID(slot), at: now, effects: &effects)
+      }
+      retire(slot)
+      slot = -1
+    }
+    if slot < 0 {
+      guard connections.count < configuration.maximumConnections else { return nil }
+      slot = dial(address, at: now, effects: &effects)
+    }
+    let stream = streams.insert(RPCStream(.streamOpening, connection: slot, id: 0))
+    streams[stream].methodName = Array(name.utf8)
+    connections[slot].waitingStreams.append(Int32(stream))
+    return StreamHandle(slot: streams.name(stream))
+  }
+
+  /// The dial has succeeded: what waited for it begins.
+  mutating func startWaitingStreams(_ slot: Int, at now: Instant, effects: inout Effects) {
+    let waiting = connections[slot].waitingStreams
+    connections[slot].waitingStreams = []
+    for stream in waiting.map({ Int($0) }) {
+      guard connections[slot].session.canOpen else {
+        endStream(stream, failure: .noStream)
+        continue
+      }
+      let name = String(decoding: streams[stream].methodName, as: UTF8.self)
+      streams[stream].methodName = []
+      beginStream(stream, named: name, on: slot, at: now, effects: &effects)
+    }
+  }
+
   /// Opens a streaming RPC on a session; answered by `.streamingAnswer` or, when the stream dies before,
   /// `.streamEnded`. After an answer with an error text nothing follows. Nil when no stream can be had.
   public mutating func openStream(
@@ -12,6 +50,13 @@ extension RPCMachine {
       connections[slot].hasModes, connections[slot].session.canOpen
     else { return nil }
     let stream = streams.insert(RPCStream(.streamOpening, connection: slot, id: 0))
+    beginStream(stream, named: name, on: slot, at: now, effects: &effects)
+    return StreamHandle(slot: streams.name(stream))
+  }
+
+  private mutating func beginStream(
+    _ stream: Int, named name: String, on slot: Int, at now: Instant, effects: inout Effects
+  ) {
     connections[slot].lastUsed = now
     var id: UInt32 = 0
     send(slot, effects: &effects) { output, connection in
@@ -22,7 +67,6 @@ extension RPCMachine {
       connection.session.endData(start, of: id, output: &output)
     }
     streams[stream].id = id
-    return StreamHandle(slot: streams.name(stream))
   }
 
   /// Accepts a streaming request; bytes of the peer follow as events.
@@ -92,8 +136,14 @@ extension RPCMachine {
   public mutating func resetStream(_ handle: StreamHandle, at now: Instant, effects: inout Effects) {
     guard let stream = streams.find(handle.slot) else { return }
     // The owner knows: no `.streamEnded` follows.
+    let slot = Int(streams[stream].connection)
     streams[stream].phase = .finishing
-    resetStream(stream, failure: .ended, effects: &effects)
+    if connections[slot].stage == .dialing {
+      connections[slot].waitingStreams.removeAll { $0 == Int32(stream) }
+      endStream(stream, failure: .ended)
+    } else {
+      resetStream(stream, failure: .ended, effects: &effects)
+    }
     flush(&effects)
   }
 

@@ -89,6 +89,7 @@ public struct RPCMachine: Sendable {
     withControl(slot, effects: &effects) { output, _ in output.append(FirstByte.multiplexed2.rawValue) }
     pending.events.append(.sessionStarted(sessionID(slot), peer: connections[slot].peer, isDialer: true))
     startWaiting(slot, at: now, effects: &effects)
+    startWaitingStreams(slot, at: now, effects: &effects)
     flush(&effects)
     arm(slot)
   }
@@ -229,6 +230,7 @@ public struct RPCMachine: Sendable {
       if tag >= 0 { endStream(tag, failure: failure) }
     }
     for call in connections[slot].waiting { finishCall(Int(call), .failure(failure)) }
+    for stream in connections[slot].waitingStreams { endStream(Int(stream), failure: failure) }
     if wasSession { pending.events.append(.sessionEnded(session)) }
     forget(slot)
   }

@@ -55,6 +55,12 @@ extension RaftMachine {
       let response = AppendEntriesResponse(header: header, term: term, lastIndex: lastIndex, success: true)
       return outputs.append(.reply(RaftReply(.appendEntries(response)), token))
     }
+    if let index = contradiction(of: request) {
+      isContradicted = true
+      let reason = "entry \(index) of the leader differs from what is committed here"
+      halt(reason, effects: &effects)
+      return outputs.append(.reply(RaftReply(error: RaftError.storageFailed.text), token))
+    }
     if let retryAfter = mismatch(request.previousIndex, request.previousTerm) {
       return answerAppend(false, retryAfter, noRetryBackoff: true, token)
     }

@@ -23,7 +23,7 @@ extension RaftMachine {
     events.append(.configurationChanged)
   }
 
-  private func checkLeading() throws(RaftError) {
+  func checkLeading() throws(RaftError) {
     guard !isHalted else { throw .storageFailed }
     guard role == .leader else { throw .notLeader }
     guard leadership.transfer == nil else { throw .leadershipTransferInProgress }

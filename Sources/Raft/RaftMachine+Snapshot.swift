@@ -13,7 +13,7 @@ extension RaftMachine {
 
   /// A peer that does not answer is not worth encoding a state for.
   mutating func wantSnapshot(for position: Int, at now: Instant) {
-    guard now - leadership.peers[position].lastContact < timings.leaderLeaseTimeout else {
+    guard restoreTicket == nil, now - leadership.peers[position].lastContact < timings.leaderLeaseTimeout else {
       leadership.peers[position].retryAt = now + timings.retryDelayMax
       return
     }

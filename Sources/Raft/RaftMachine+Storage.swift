@@ -7,6 +7,8 @@ struct StorageOperation {
     /// Entries up to here are durable; lowered when a later operation truncates.
     case write(through: LogIndex)
     case ownSnapshot(SnapshotMetadata)
+    /// By order of an operator.
+    case restoredSnapshot
     case incomingSnapshot
     case compaction
   }
@@ -95,6 +97,8 @@ extension RaftMachine {
       halt(reason, effects: &effects)
     case (.ownSnapshot(let metadata), _):
       ownSnapshotSaved(metadata, result, effects: &effects)
+    case (.restoredSnapshot, _):
+      restoredSnapshotSaved(result, at: now, effects: &effects)
     case (.incomingSnapshot, _):
       incomingSnapshotSaved(result, at: now, effects: &effects)
     case (.compaction, .done):

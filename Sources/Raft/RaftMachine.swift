@@ -47,7 +47,11 @@ struct RaftMachine {
   /// The owner was asked for a snapshot when this was the delivered index.
   var snapshotAskedAt: LogIndex?
   var isSavingSnapshot = false
+  /// A restored snapshot that is not durable yet; nobody is sent it before.
+  var restoreTicket: StorageTicket?
   var isHalted = false
+  /// Halted because the leader's log contradicts what is committed here.
+  var isContradicted = false
 
   init(
     configuration: RaftNodeConfiguration, restoring state: RaftRestoredState, reader: any LogReader, at now: Instant,

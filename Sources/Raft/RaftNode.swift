@@ -113,6 +113,16 @@ public struct RaftNode {
     return try machine.changeConfiguration(change, at: now, effects: &effects)
   }
 
+  /// Replaces the whole state by order of an operator, at an index above the log and above `floor`; the configuration
+  /// stays. Only right after an own entry was applied (`barrier`). Emits `.restoreSnapshot`; a majority has the state
+  /// when the entry with the returned index is committed.
+  public mutating func restore(
+    _ state: [UInt8], above floor: LogIndex, at now: Instant, effects: inout Effects
+  ) throws(RaftError) -> LogIndex {
+    defer { settle(at: now, effects: &effects) }
+    return try machine.restore(state, above: floor, at: now, effects: &effects)
+  }
+
   /// Hands leadership to the server with this id, or to the most advanced voter. Ends with `.leadershipLost`, or with
   /// `.transferFailed` after the election timeout.
   public mutating func transferLeadership(
@@ -169,6 +179,16 @@ public struct RaftNode {
   public var appliedIndex: LogIndex { machine.deliveredIndex }
   public var snapshotIndex: LogIndex { machine.log.snapshotIndex }
   public var snapshotTerm: Term { machine.log.snapshotTerm }
+  /// What a snapshot of everything delivered stands for; nil before the first entry.
+  public var deliveredMetadata: SnapshotMetadata? {
+    let index = machine.deliveredIndex
+    guard index > 0, let term = machine.log.term(at: index) else { return nil }
+    let item = machine.history.item(at: index)
+    return SnapshotMetadata(
+      index: index, term: term, configuration: item.configuration, configurationIndex: item.index)
+  }
+  /// Stopped because the leader's log contradicts what is committed here; a disk that failed leaves this false.
+  public var isContradicted: Bool { machine.isContradicted }
   /// In force, though maybe not committed yet.
   public var configuration: RaftConfiguration { machine.history.latest }
   public var configurationIndex: LogIndex { machine.history.latestIndex }

@@ -8,6 +8,16 @@ extension ServerMachine {
   /// Everything before the barrier is applied: serve, and write what a new region needs (raft.md 7.4).
   mutating func establishLeadership(_ effects: inout Effects) {
     leadership.isReady = true
+    takeOverState(&effects)
+    leadership.reconcileAt = now.instant
+    leadership.healthAt = now.instant
+    leadership.collectAt = now.instant + Leadership.collectInterval
+    events.append(.leadership(true))
+    retryHeld(&effects)
+  }
+
+  /// What a leader owes to a state that is new to it: the settings that it lacks, and time for its clients.
+  mutating func takeOverState(_ effects: inout Effects) {
     if state.autopilot == nil {
       proposeOwn(StateMessage.autopilot(configuration.autopilot, checked: false, write: WriteRequest()), &effects)
     }
@@ -19,13 +29,10 @@ extension ServerMachine {
       proposeOwn(StateMessage.clusterMetadata(metadata), &effects)
       effects.log.log(.info, "nomad.core", "established cluster id", ["cluster_id": metadata.clusterID])
     }
+    leadership.timers = HeartbeatTimers()
+    leadership.doubts = HeartbeatDoubts()
     armAllAfterFailover()
     completeDrains(&effects)
-    leadership.reconcileAt = now.instant
-    leadership.healthAt = now.instant
-    leadership.collectAt = now.instant + Leadership.collectInterval
-    events.append(.leadership(true))
-    retryHeld(&effects)
   }
 
   mutating func runLeaderDuties(_ effects: inout Effects) {

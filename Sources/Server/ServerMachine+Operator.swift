@@ -157,9 +157,12 @@ extension ServerMachine {
     let target = raft.configuration.servers.first {
       (!id.isEmpty && $0.id == id) || (!address.isEmpty && $0.address == address)
     }
-    guard let target, target.isVoter else {
-      let text = "cannot find peer \(id.isEmpty ? address : id) among the voters"
-      return fail(caller, RPCErrorText.coded(400, text), &effects)
+    guard let target else {
+      let what = id.isEmpty ? "address \"\(address)\"" : "id \"\(id)\""
+      return fail(caller, RPCErrorText.coded(400, "\(what) was not found in the Raft configuration"), &effects)
+    }
+    guard target.isVoter else {
+      return fail(caller, RPCErrorText.coded(400, "cannot transfer leadership to \(target.id): no voter"), &effects)
     }
     if target.id == configuration.raftID { return respondTransfer(caller, to: target, isNoop: true, &effects) }
     do throws(RaftError) {
@@ -170,18 +173,37 @@ extension ServerMachine {
     }
   }
 
-  /// A transfer ended: the new leader is known, or it did not come about.
-  mutating func finishTransferCallers(success: Bool, _ effects: inout Effects) {
-    guard !transferCallers.isEmpty, !success || (raft.role != .leader && raft.leader != nil) else { return }
+  /// Raft has given a transfer up. Where leadership is gone, somebody is being elected, and the callers wait for who.
+  mutating func transferEnded(_ effects: inout Effects) {
+    if raft.role == .leader {
+      effects.log.log(.warn, "nomad.raft", "leadership transfer did not come about in time")
+      failTransferCallers(&effects)
+    } else if !transferCallers.isEmpty {
+      transferDue = now.instant + Self.leaderHold
+      finishTransferCallers(&effects)
+    }
+  }
+
+  /// The new leader is known: the one that was asked for, or another.
+  mutating func finishTransferCallers(_ effects: inout Effects) {
+    guard !transferCallers.isEmpty, raft.role != .leader, let leader = raft.leader else { return }
     let waiting = transferCallers
     transferCallers.removeAll()
+    transferDue = nil
     for (caller, target) in waiting {
-      if success {
+      if target.address == leader.address {
         respondTransfer(caller, to: target, isNoop: false, &effects)
       } else {
-        fail(caller, "leadership transfer timeout", &effects)
+        fail(caller, "leadership transfer failed: \(leader.address) was elected instead", &effects)
       }
     }
+  }
+
+  mutating func failTransferCallers(_ effects: inout Effects) {
+    let waiting = transferCallers
+    transferCallers.removeAll()
+    transferDue = nil
+    for (caller, _) in waiting { fail(caller, "leadership transfer timeout", &effects) }
   }
 
   private mutating func respondTransfer(

@@ -16,6 +16,7 @@ extension ServerMachine {
       case .leadershipLost:
         effects.log.log(.info, "nomad", "cluster leadership lost")
         leadership.lost()
+        failRestores(&effects)
         // Consistent queries that wait here are asked again, of the new leader.
         watches.wakeAll()
         events.append(.leadership(false))
@@ -34,11 +35,17 @@ extension ServerMachine {
         }
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
-        effects.log.log(.warn, "nomad.raft", "leadership transfer did not come about in time")
         leaving.transferFailed()
-        finishTransferCallers(success: false, &effects)
+        transferEnded(&effects)
       case .storageFailed(let text):
         effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])
+        guard !raft.isContradicted else {
+          events.append(
+            .fatal(
+              "\(text): this server took over a state that the others did not; move its data directory away and let "
+                + "it join its cluster again"))
+          continue
+        }
         events.append(
           .fatal(
             "cannot write the Raft store: \(text); free space or repair the disk of the data directory, "
@@ -76,6 +83,7 @@ extension ServerMachine {
       respond(proposal.caller, proposal.answer, result: result, index: entry.index.value, &effects)
       if case .nodeChange(fillsModifyIndex: true) = proposal.answer { completeDrains(&effects) }
     }
+    if let last = entries.last { continueRestores(through: last.index, &effects) }
   }
 
   private mutating func becomeLeader(_ term: Term, _ effects: inout Effects) {
@@ -91,7 +99,7 @@ extension ServerMachine {
     events.append(.leaderChanged(leader?.address))
     if let leader { effects.log.log(.info, "nomad.raft", "leader known", ["address": leader.address]) }
     if leader == nil { joining.hurry(at: now.instant) }
-    finishTransferCallers(success: true, &effects)
+    finishTransferCallers(&effects)
     retryHeld(&effects)
     continueLeaving(&effects)
   }
@@ -108,6 +116,7 @@ extension ServerMachine {
     do throws(SnapshotError) {
       state = try StateStore(snapshot: bytes.bytes, index: metadata.index.value)
       watches.wakeAll()
+      if raft.role == .leader, leadership.isReady { takeOverState(&effects) }
     } catch {
       events.append(.fatal("the leader's snapshot at index \(metadata.index) cannot be read: \(error)"))
     }

@@ -41,10 +41,8 @@ extension ServerMachine {
     case .raftConnection(let id, let from, let leftover):
       raft.handleAccepted(id, from: from, at: now.instant, effects: &effects)
       if !leftover.isEmpty { raft.handleReceived(id, batch.bytes(leftover), at: now.instant, effects: &effects) }
-    case .streamingRequest(let handle, _, _, let name):
-      let text = "Unknown rpc method: \"\(batch.bytes(name).text())\""
-      rpc.rejectStream(handle, error: text, at: now.instant, effects: &effects)
-    case .streamingAnswer, .streamBytes, .streamFinished, .streamDrained, .streamEnded: break
+    case .streamingRequest, .streamingAnswer, .streamBytes, .streamFinished, .streamDrained, .streamEnded:
+      handleStream(event, in: batch, &effects)
     }
   }
 
@@ -235,6 +233,7 @@ extension ServerMachine {
 
   /// Serves what waited for a leader again; called when the leader or the own readiness changed.
   mutating func retryHeld(_ effects: inout Effects) {
+    retryHeldStreams(&effects)
     guard !requests.held.isEmpty, route != .nobody, route != .notReady else { return }
     let held = requests.held
     requests.held.removeAll()

@@ -29,6 +29,7 @@ public struct ServerMachine {
   var joining: JoinLoop
   var leadership = Leadership()
   var requests = RequestTable()
+  var streams = StreamTable()
   var watches = WatchTable()
   var pushes = ServerListPush()
   var clientSearches = ClientSearches()
@@ -51,6 +52,8 @@ public struct ServerMachine {
   var joinComplaint = Complaint()
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
+  /// Leadership is gone, and those callers wait for the name of the new leader until then.
+  var transferDue: Instant?
   var bootstrapCalls: [CallID: BootstrapCallID] = [:]
   var bootstrapCallers: [BootstrapRequestToken: Caller] = [:]
   var nextBootstrapToken: UInt64 = 1
@@ -169,6 +172,8 @@ public struct ServerMachine {
     pollJoining(&effects)
     if expectationDue.map({ $0 <= instant }) ?? false { checkExpectation() }
     expireRequests(&effects)
+    expireStreams(&effects)
+    if transferDue.map({ $0 <= instant }) ?? false { failTransferCallers(&effects) }
     runLeaderDuties(&effects)
     continueLeaving(&effects)
     // Whom Raft reaches changes without any other sign.
@@ -181,6 +186,7 @@ public struct ServerMachine {
     var first = earliest(earliest(membership.deadline, raft.deadline), earliest(rpc.deadline, bootstrap.deadline))
     first = earliest(first, earliest(joining.deadline, requests.deadline))
     first = earliest(first, earliest(leadership.deadline, expectationDue))
+    first = earliest(first, earliest(streams.deadline, transferDue))
     return earliest(first, leaving.deadline)
   }
 
@@ -272,6 +278,17 @@ public enum ServerEvent: Sendable {
   case status(String)
   /// The server has left; the agent may end. False: it did not come to an orderly end in time.
   case left(clean: Bool)
+  /// Bytes for a stream that the shell opened.
+  case streamBytes(LocalStreamID, [UInt8])
+  /// The end of a stream that the shell opened; with a text when it could not begin.
+  case streamEnded(LocalStreamID, String?)
+  /// Make an archive of the state and call `snapshotPacked`.
+  case packSnapshot(SnapshotJob, SnapshotMetadata, StateStore)
+  /// Check an archive wholly, take the state out of it and call `snapshotUnpacked`.
+  case unpackSnapshot(SnapshotJob, [UInt8])
+  /// Call `monitored` for the log lines of at least this level, and with nothing about once a second.
+  case monitorStarted(MonitorID, level: LogLevel, json: Bool, plain: Bool)
+  case monitorEnded(MonitorID)
   /// The committed Raft configuration is another one: keep the recovery file current.
   case configurationCommitted(RaftConfiguration)
   case leadership(Bool)

@@ -86,6 +86,8 @@ extension Simulation {
     case .status(let text): note("\(agent.plan.name) status: \(text)")
     // No scenario has gossip keys, and none reads the recovery file.
     case .keyringCommandFinished, .keyringChanged, .configurationCommitted: break
+    // Nor does one open streams: archives are made by the shell.
+    case .streamBytes, .streamEnded, .packSnapshot, .unpackSnapshot, .monitorStarted, .monitorEnded: break
     case .leadership(let leads): note("\(agent.plan.name) \(leads ? "leads" : "leads no more")")
     case .leaderChanged(let leader): note("\(agent.plan.name) knows leader \(leader ?? "none")")
     }
@@ -115,6 +117,7 @@ extension Simulation {
           $0.pack(agent.plan.name)
         }
       case .connectedTo, .answered: break
+      case .streamBytes, .streamEnded, .monitorStarted, .monitorEnded: break
       }
     }
   }

@@ -45,15 +45,15 @@ public struct LogPrinter: ~Copyable {
     if buffer.count >= Self.bufferBytes { flush() }
   }
 
-  /// Writes all lines of a sink and empties it; says so when the sink lost some.
-  public mutating func print(_ sink: inout LogSink, at wall: WallTime) {
+  /// Writes the lines of a sink from a level on, and empties it; says so when the sink lost some.
+  public mutating func print(_ sink: inout LogSink, at wall: WallTime, from level: LogLevel = .trace) {
     guard !sink.lines.isEmpty || sink.dropped > 0 else { return }
     if sink.dropped > 0 {
       var notice = LogSink(minimum: .warn)
       notice.log(.warn, "agent", "log lines lost", ["count": String(sink.dropped)])
       for line in notice.lines { print(line, at: wall) }
     }
-    for line in sink.lines { print(line, at: wall) }
+    for line in sink.lines where line.level >= level { print(line, at: wall) }
     sink.drain { _ in }
     flush()
   }

@@ -1,3 +1,4 @@
+import Archive
 import HTTP
 
 /// `nomad operator snapshot|keygen|keyring|metrics` (cli.md section 5).
@@ -6,12 +7,17 @@ enum SnapshotCommands {
     [
       Command(
         words: ["operator", "snapshot", "save"], synopsis: "Save a snapshot of the Nomad server state",
-        usage: "[options] [<file>]", help: "Writes the replicated state to a file.",
+        usage: "[options] [<file>]", help: "Writes the replicated state to a file, which is checked before.",
         options: [.init("stale", help: "Any server may answer, even without a leader.")], prefixesFlagErrors: true,
         run: save),
       Command(
         words: ["operator", "snapshot", "restore"], synopsis: "Restore snapshot of Nomad server state",
         usage: "[options] <file>", help: "Replaces the replicated state by that of a file.", run: restore),
+      Command(
+        words: ["operator", "snapshot", "inspect"], synopsis: "Displays information about a Nomad snapshot file",
+        usage: "[options] <file>",
+        help: "Checks a snapshot file wholly and shows what it stands for. Asks no agent.",
+        options: [.init("json", help: "Print as JSON.")], usesAPI: false, prefixesFlagErrors: true, run: inspect),
       Command(
         words: ["operator", "keygen"], synopsis: "Generates a new encryption key", usage: "",
         help: "Prints a new key for the encryption of gossip.", usesAPI: false, run: keygen),
@@ -50,6 +56,7 @@ enum SnapshotCommands {
     do throws(ClientError) {
       let query: [Parameter] = call.flags.bool("stale") ? [("stale", "")] : []
       let response = try client.send("GET", "/v1/operator/snapshot", query)
+      if let reason = damage(of: response) { return call.fail("Failed to get snapshot file: \(reason)") }
       do throws(SystemError) {
         try writeFile(file, response.body)
       } catch {
@@ -60,6 +67,47 @@ enum SnapshotCommands {
     } catch {
       return call.fail("Failed to get snapshot file: \(error.text)")
     }
+  }
+
+  /// What is wrong with a downloaded archive, or `nil`.
+  private static func damage(of response: HTTPResponse) -> String? {
+    guard let digest = response.headers.first(named: "digest") else {
+      return "missing or duplicate digest header"
+    }
+    do throws(SnapshotArchive.Failure) {
+      guard try SnapshotArchive.digest(of: response.body) == digest else { return "snapshot checksum mismatch" }
+      _ = try SnapshotArchive(decoding: response.body)
+      return nil
+    } catch {
+      return error.text
+    }
+  }
+
+  private static func inspect(_ call: inout Invocation) -> Int32 {
+    guard call.arguments.count == 1 else { return call.misuse("This command takes one argument: <filename>") }
+    let archive: SnapshotArchive
+    do throws(SystemError) {
+      let bytes = try readFile(call.arguments[0])
+      do throws(SnapshotArchive.Failure) { archive = try SnapshotArchive(decoding: bytes) } catch {
+        return call.fail("Error verifying snapshot: \(error.text)")
+      }
+    } catch {
+      return call.fail("Error opening snapshot file: \(error.text)")
+    }
+    let metadata = archive.metadata
+    if call.wantsData {
+      return call.printData([
+        "ID": .string(metadata.id), "Size": .integer(Int64(metadata.size)), "Index": .unsigned(metadata.index.value),
+        "Term": .unsigned(metadata.term.value), "Version": .integer(metadata.version),
+      ])
+    }
+    call.console.print(
+      table(
+        [
+          ["ID", metadata.id], ["Size", "\(metadata.size)"], ["Index", "\(metadata.index)"],
+          ["Term", "\(metadata.term)"], ["Version", "\(metadata.version)"],
+        ]))
+    return 0
   }
 
   private static func restore(_ call: inout Invocation) -> Int32 {
