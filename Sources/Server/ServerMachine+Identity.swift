@@ -6,6 +6,9 @@ import Wire
 
 /// Who is who: a server is its id, wherever it is; a cluster is its id, whoever is in it.
 extension ServerMachine {
+  /// Conflicts of identity that are logged in the life of a process.
+  static let maximumIdentityConflicts = 64
+
   /// Tells gossip which cluster this server belongs to, once it knows. Servers of the original do not look at it.
   mutating func announceCluster(_ effects: inout Effects) {
     guard let cluster = state.cluster?.clusterID, cluster != announcedCluster else { return }
@@ -47,7 +50,9 @@ extension ServerMachine {
   }
 
   private mutating func complain(_ sentence: String, _ effects: inout Effects) {
-    guard identityConflicts.insert(sentence).inserted else { return }
+    // Foreign names make the sentences: so many, and no more.
+    guard identityConflicts.count < Self.maximumIdentityConflicts, identityConflicts.insert(sentence).inserted
+    else { return }
     effects.log.log(.error, "nomad", sentence)
   }
 
