@@ -35,7 +35,7 @@ extension ServerMachine {
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
         effects.log.log(.warn, "nomad.raft", "leadership transfer did not come about in time")
-        leaving.transferFailed()
+        leaving.transferFailed(at: now.instant)
         finishTransferCallers(success: false, &effects)
       case .storageFailed(let text):
         effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])
