@@ -143,7 +143,10 @@ extension ClientMachine {
     if servers.append([address]) { status.servers = servers.addresses }
     servers.moveToFront(address)
     status.nodeCount = max(0, Int(response.numNodes))
-    adopt(response.servers, leader: response.leaderRPCAddress, at: now, effects: &effects)
+    // An answer may have been made before a push that overtook it; the push is newer.
+    if lastPushAt.map({ $0 < now - latency }) ?? true {
+      adopt(response.servers, leader: response.leaderRPCAddress, at: now, effects: &effects)
+    }
     // A region that names no leader may be a fragment: know the other servers before it is needed.
     if response.leaderRPCAddress.isEmpty { requestResolution(at: now) }
     let period = Self.period(response.heartbeatTTL)

@@ -42,6 +42,7 @@ extension ClientMachine {
     guard !isStopped else { return }
     if let last = lastPush, last.session == session, push.index < last.index { return }
     lastPush = (session, push.index)
+    lastPushAt = now
     adopt(push.servers, leader: push.leaderRPCAddress, at: now, effects: &effects)
   }
 

@@ -38,6 +38,7 @@ public struct ClientMachine: Sendable {
   var sessions: [(id: SessionID, peer: SocketAddress)] = []
   /// The last push taken, to recognise an older one that was overtaken on the same session.
   var lastPush: (session: SessionID, index: UInt64)?
+  var lastPushAt: Instant?
   var forwards: [Forward] = []
   var nextForward: UInt64 = 1
   var streams: [ClientStream] = []

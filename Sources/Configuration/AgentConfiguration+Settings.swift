@@ -135,7 +135,7 @@ extension Settings {
       warnWithoutEffect("autopilot.\(key)", "it is stored for servers of Nomad Enterprise")
     }
     warnWithoutEffect("telemetry.statsd_address", "metrics are only served, at /v1/metrics")
-    for key in ["collection_interval", "in_memory_collection_interval", "in_memory_retention_period", "prefix_filter"] {
+    for key in ["in_memory_collection_interval", "in_memory_retention_period", "prefix_filter"] {
       warnWithoutEffect("telemetry.\(key)", "/v1/metrics shows what holds when it is asked")
     }
     warnWithoutEffect("telemetry.publish_node_metrics", "servers publish no metrics about nodes")

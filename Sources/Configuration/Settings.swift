@@ -28,7 +28,7 @@ struct Settings: Sendable {
 
   /// For a setting that is understood and does nothing yet: who wrote it must not believe otherwise.
   mutating func warnWithoutEffect(_ path: String, _ reason: String) {
-    guard let place = place(path) else { return }
+    guard let place = place(path), place != .developmentMode else { return }
     warn("\(place): \(path.split(separator: ".").last ?? "") has no effect here: \(reason)")
   }
 

@@ -7,15 +7,16 @@ import Wire
 /// Steps of a graceful leave: hand leadership over, leave gossip, wait until Raft has let go (cluster.md 7.1).
 enum Leaving: Sendable {
   case no
-  /// Leadership is being handed over. Next: `gossip`.
-  case transferring(until: Instant)
+  /// Leadership is being handed over, tried again at `tryAt`. Next: `gossip`.
+  case transferring(until: Instant, tryAt: Instant)
   /// The farewell spreads. Next: `removal`.
   case gossip(until: Instant)
   /// Asks the leader whether we are out of its configuration. Next: `done`.
   case removal(until: Instant, askAt: Instant, call: CallID?)
   case done
 
-  static let transferLimit = Interval.seconds(2)
+  static let transferLimit = Interval.seconds(4)
+  static let transferRetry = Interval.milliseconds(100)
   static let gossipLimit = Interval.seconds(12)
   static let removalLimit = Interval.seconds(5)
   static let askInterval = Interval.milliseconds(100)
@@ -28,7 +29,8 @@ enum Leaving: Sendable {
   var deadline: Instant? {
     switch self {
     case .no, .done: nil
-    case .transferring(let until), .gossip(let until): until
+    case .transferring(let until, let tryAt): min(until, tryAt)
+    case .gossip(let until): until
     case .removal(let until, let askAt, let call): call == nil ? min(until, askAt) : until
     }
   }
@@ -38,9 +40,8 @@ enum Leaving: Sendable {
     return false
   }
 
-  mutating func transferFailed() {
-    // Leaving goes on without: the others elect a leader when we are gone.
-    if case .transferring = self { self = .transferring(until: .start) }
+  mutating func transferFailed(at now: Instant) {
+    if case .transferring(let until, _) = self { self = .transferring(until: until, tryAt: now + Self.transferRetry) }
   }
 
   mutating func gossipFinished(at now: Instant) {
@@ -72,15 +73,7 @@ extension ServerMachine {
     guard !leaving.isUnderWay else { return }
     self.now = now
     effects.log.log(.info, "nomad", "server starting leave")
-    leaving = .transferring(until: now.instant + Leaving.transferLimit)
-    if raft.role == .leader, raft.configuration.voterCount > 1 {
-      do throws(RaftError) {
-        try raft.transferLeadership(at: now.instant, effects: &effects)
-      } catch {
-        effects.log.log(.warn, "nomad", "cannot hand leadership over before leaving", ["error": error.text])
-        leaving.transferFailed()
-      }
-    }
+    leaving = .transferring(until: now.instant + Leaving.transferLimit, tryAt: now.instant)
     continueLeaving(&effects)
     settle(&effects)
   }
@@ -89,9 +82,12 @@ extension ServerMachine {
     let instant = now.instant
     switch leaving {
     case .no, .done: return
-    case .transferring(let until):
+    case .transferring(let until, let tryAt):
       let isAlone = raft.configuration.voterCount <= 1
-      guard raft.role != .leader || isAlone || instant >= until else { return }
+      if raft.role == .leader, !isAlone {
+        guard instant >= until else { return instant >= tryAt ? handOver(until: until, &effects) : () }
+        removeItself(&effects)
+      }
       leaving = .gossip(until: instant + Leaving.gossipLimit)
       membership.leave(at: instant, effects: &effects)
     case .gossip(let until):
@@ -109,6 +105,27 @@ extension ServerMachine {
       }
       guard call == nil, instant >= askAt else { return }
       askWhetherRemoved(until: until, &effects)
+    }
+  }
+
+  /// A leader that was only just elected has nobody yet who could take over, so it is tried again.
+  private mutating func handOver(until: Instant, _ effects: inout Effects) {
+    leaving = .transferring(until: until, tryAt: until)
+    do throws(RaftError) {
+      try raft.transferLeadership(at: now.instant, effects: &effects)
+    } catch {
+      effects.log.log(.debug, "nomad", "cannot hand leadership over yet", ["error": error.text])
+      leaving.transferFailed(at: now.instant)
+    }
+  }
+
+  /// Nobody takes over: the leader takes itself out, and the others elect one.
+  private mutating func removeItself(_ effects: inout Effects) {
+    do throws(RaftError) {
+      _ = try raft.changeConfiguration(.remove(id: configuration.raftID), at: now.instant, effects: &effects)
+      effects.log.log(.warn, "nomad", "leadership could not be handed over, leaving Raft as the leader")
+    } catch {
+      effects.log.log(.warn, "nomad", "cannot leave Raft as the leader", ["error": error.text])
     }
   }
 

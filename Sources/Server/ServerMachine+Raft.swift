@@ -35,7 +35,7 @@ extension ServerMachine {
         }
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
-        leaving.transferFailed()
+        leaving.transferFailed(at: now.instant)
         transferEnded(&effects)
       case .storageFailed(let text):
         effects.log.log(.error, "nomad.raft", "storage failed, this server takes no part any more", ["error": text])

@@ -7,5 +7,7 @@ import ArgumentParser
     discussion: """
       Works with every agent that has Nomad's command line, HTTP API and RPC protocol, the original included.
       """,
-    subcommands: [FormCommand.self, RPCCommand.self, GossipCommand.self, GossipPeerCommand.self, AllocationsCommand.self])
+    subcommands: [
+      FormCommand.self, RPCCommand.self, GossipCommand.self, GossipPeerCommand.self, AllocationsCommand.self,
+    ])
 }
