@@ -91,7 +91,7 @@ let package = Package(
     tests("Server", ["Server"]),
     tests("Client", ["Client"]),
     tests("Configuration", ["Configuration"]),
-    tests("API", ["API", "nomad"]),
+    tests("API", ["API", "Archive", "nomad"]),
     tests("Reactor", ["Reactor"]),
     tests("Telemetry", ["Telemetry"]),
     tests("Durable", ["Durable"]),

@@ -73,7 +73,7 @@ extension ServerMachine {
     } else if clientSearches.awaits(call) {
       handleConnectionAnswer(call, outcome, in: batch, &effects)
     } else if handleBootstrapResponse(call, outcome, in: batch, &effects) {
-    } else if handleConnectionAnswer(call, outcome, in: batch, &effects) {
+    } else if handleMonitorAnswer(call, outcome, in: batch, &effects) {
     } else if leaving.awaits(call) {
       handleLeavingResponse(outcome, in: batch, &effects)
     } else {

@@ -65,6 +65,47 @@ extension EndToEnd {
       }
     }
 
+    /// Two of five are left, whose logs need not be equally long: both get the same file, and one leads the other.
+    @Test func twoOfFiveGoOnTogether() async throws {
+      try await withCluster { cluster in
+        let servers = try await cluster.formed(5)
+        let leader = try await cluster.leader(of: servers)
+        let late = try #require(servers.first { $0 !== leader })
+        late.kill()
+        _ = try await late.end()
+        let answer = try await leader.request(
+          "PUT", "/v1/operator/scheduler/configuration", body: Array("{\"SchedulerAlgorithm\":\"spread\"}".utf8))
+        #expect(answer.status == 200)
+        for server in servers where server !== late {
+          server.kill()
+          _ = try await server.end()
+        }
+        let made = try await cluster.run(
+          "nomadd",
+          [
+            "operator", "raft", "recover", "-data-dir=\(leader.settings.dataDirectory)", "-keep=\(late.rpcAddress)",
+            "-yes",
+          ])
+        #expect(made.status == 0, "\(made.error)")
+        let file = "server/raft/peers.json"
+        try FileManager.default.copyItem(
+          atPath: "\(leader.settings.dataDirectory)/\(file)", toPath: "\(late.settings.dataDirectory)/\(file)")
+        let left = [leader, late]
+        for server in left {
+          server.settings.retryJoin = left.map { "\($0.settings.address)" }
+          try server.start()
+        }
+        #expect(try await cluster.leader(of: left) === leader, "the longer log leads")
+        for server in left {
+          #expect(try await cluster.peers(at: server) == left.rpcAddresses)
+          try await eventually("the last change on \(server.name)") {
+            try await server.get("/v1/operator/scheduler/configuration?stale")["SchedulerConfig"]["SchedulerAlgorithm"]
+              .text == "spread"
+          }
+        }
+      }
+    }
+
     @Test func aWrongFileStopsTheStartAndChangesNothing() async throws {
       try await withCluster { cluster in
         let server = try await cluster.formed(1)[0]

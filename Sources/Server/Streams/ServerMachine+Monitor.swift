@@ -5,7 +5,7 @@ import Wire
 
 /// Following the log of an agent: this server's, another server's, or that of a client (rpc.md section 9).
 extension ServerMachine {
-  static let connectionQuestionTimeout = Interval.seconds(3)
+  static let monitorQuestionTimeout = Interval.seconds(3)
 
   mutating func routeMonitor(
     _ id: StreamTaskID, _ request: MonitorRequest, until: Instant?, _ effects: inout Effects
@@ -88,7 +88,7 @@ extension ServerMachine {
     let options = QueryOptions(region: configuration.region)
     for other in others {
       let call = rpc.call(
-        .statusHasNodeConnection, to: other.address, deadline: now.instant + Self.connectionQuestionTimeout,
+        .statusHasNodeConnection, to: other.address, deadline: now.instant + Self.monitorQuestionTimeout,
         at: now.instant, effects: &effects
       ) { out in
         out.packMapHeader(1 + options.fieldCount)
@@ -101,7 +101,7 @@ extension ServerMachine {
   }
 
   /// True when the call was a question for a client's connection. The first server that has one is used.
-  mutating func handleConnectionAnswer(
+  mutating func handleMonitorAnswer(
     _ call: CallID, _ outcome: RPCOutcome, in batch: borrowing RPCEventBatch, _ effects: inout Effects
   ) -> Bool {
     guard let (id, server) = streams.questions.removeValue(forKey: call) else { return false }
