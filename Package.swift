@@ -69,7 +69,7 @@ let package = Package(
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["Archive", "HTTP"]),
-    executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
+    executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", "Server", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),

@@ -159,13 +159,16 @@ final class AgentShell: LoopDelegate {
     writeGossipLines()
     startDiskWork()
     network.perform(&effects.outbox)
-    var deadline = earliest(server?.deadline, earliest(client?.deadline, http.deadline))
+    var deadline = earliest(Self.deadline(of: &server), earliest(client?.deadline, http.deadline))
     deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
     loop.setDeadline(deadline)
     printer.print(&effects.log, at: loop.wall)
     // What must be sent before the end (answers, the farewell) was handed to the network above.
     if exitStatus != nil, !isDiskBusy { loop.stop() }
   }
+
+  /// Reading through the optional of a class would copy the whole machine.
+  private static func deadline(of server: inout ServerMachine?) -> Instant? { server?.deadline }
 
   private var hasWork: Bool { !(server?.events.isEmpty ?? true) }
 

@@ -9,6 +9,8 @@ import Wire
 public struct RaftNode {
   var machine: RaftMachine
   var transport: RaftTransport
+  /// `proposeLater` appended something that `sendProposals` has not sent.
+  public private(set) var hasUnsentProposals = false
 
   /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it
   /// are delivered again as they become known to be committed.
@@ -95,6 +97,23 @@ public struct RaftNode {
   ) throws(RaftError) -> LogIndex {
     defer { settle(at: now, effects: &effects) }
     return try machine.propose(.command, data, at: now, effects: &effects)
+  }
+
+  /// As `propose`, but the entry travels with the next `sendProposals`: one request to each peer carries all that was
+  /// proposed in between. Nothing is lost if that never comes, only late.
+  public mutating func proposeLater(
+    _ data: [UInt8], at now: Instant, effects: inout Effects
+  ) throws(RaftError) -> LogIndex {
+    hasUnsentProposals = true
+    return try machine.propose(.command, data, sendsLater: true, at: now, effects: &effects)
+  }
+
+  /// Sends what `proposeLater` appended.
+  public mutating func sendProposals(at now: Instant, effects: inout Effects) {
+    guard hasUnsentProposals else { return }
+    hasUnsentProposals = false
+    if machine.role == .leader { machine.replicateToAll(at: now, effects: &effects) }
+    settle(at: now, effects: &effects)
   }
 
   /// When `appliedIndex` reaches the returned index, everything proposed before is applied and leadership was valid.

@@ -9,6 +9,8 @@ struct ServerListPush: Sendable {
 
   private var clients: [SessionID: NodeID] = [:]
   private var order: [SessionID] = []
+  /// Sessions in `order` that have ended.
+  private var gone = 0
   private var calls: Set<CallID> = []
   private var last: [ServerInfo] = []
   /// Grows with each change of the list.
@@ -26,7 +28,11 @@ struct ServerListPush: Sendable {
 
   mutating func sessionEnded(_ session: SessionID) {
     guard clients.removeValue(forKey: session) != nil else { return }
-    order.removeAll { $0 == session }
+    gone += 1
+    // Cleaned out now and then, so that many clients that go away at once cost no more than each one.
+    guard gone > 64, gone > order.count / 2 else { return }
+    order.removeAll { clients[$0] == nil }
+    gone = 0
   }
 
   /// The list if it differs from the last one, else nil.

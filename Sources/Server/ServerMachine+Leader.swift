@@ -34,7 +34,7 @@ extension ServerMachine {
   mutating func runLeaderDuties(_ effects: inout Effects) {
     guard raft.role == .leader, leadership.isReady else { return }
     let instant = now.instant
-    while let id = leadership.timers.popExpired(at: instant) { expireHeartbeat(id, &effects) }
+    expireHeartbeats(&effects)
     if leadership.healthAt.map({ $0 <= instant }) ?? false {
       leadership.healthAt = instant + Leadership.healthInterval
       watchHealth(&effects)
@@ -42,6 +42,22 @@ extension ServerMachine {
     if leadership.reconcileAt.map({ $0 <= instant }) ?? false {
       leadership.reconcileAt = instant + Leadership.reconcileInterval
       reconcile(&effects)
+    }
+  }
+
+  /// Those that are due, a bounded number at a time.
+  private mutating func expireHeartbeats(_ effects: inout Effects) {
+    if let pause = leadership.expiresAgainAt, pause > now.instant { return }
+    leadership.expiresAgainAt = nil
+    var budget = Leadership.expiriesPerTurn
+    while leadership.timers.deadline.map({ $0 <= now.instant }) ?? false {
+      guard budget > 0, raft.uncommittedCount < Leadership.uncommittedExpiries else {
+        leadership.expiresAgainAt = now.instant + Leadership.expiryPause
+        return
+      }
+      guard let id = leadership.timers.popExpired(at: now.instant) else { return }
+      budget -= 1
+      expireHeartbeat(id, &effects)
     }
   }
 

@@ -7,5 +7,5 @@ import ArgumentParser
     discussion: """
       Works with every agent that has Nomad's command line, HTTP API and RPC protocol, the original included.
       """,
-    subcommands: [FormCommand.self, RPCCommand.self])
+    subcommands: [FormCommand.self, RPCCommand.self, SoakCommand.self, HeartbeatsCommand.self, PushCommand.self])
 }
