@@ -14,10 +14,10 @@ SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 DIST := $(SCRATCH)/dist
 RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
-.PHONY: help deps build release test up down bench sim soak install clean
+.PHONY: help deps build release test up down bench sim soak soak-writes install clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install the libraries and tools that are missing, or say what to install
 	@scripts/deps.sh "$(SWIFT)"
@@ -54,6 +54,9 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 
 soak: release ## Break a cluster at random for MINUTES=10, and see that it heals and does not grow
 	scripts/soak.py --minutes $(MINUTES) --bin $(DIST)
+
+soak-writes: release ## Kill servers under write load, ROUNDS=200 times, and look for lost writes
+	$(DIST)/nomad-bench soak --rounds $(if $(filter file,$(origin ROUNDS)),200,$(ROUNDS))
 
 install: ## Install programs, systemd unit, system user, examples and docs below DESTDIR and PREFIX
 	@test -x $(DIST)/nomadd || { echo "make install: run 'make release' first" >&2; exit 1; }

@@ -75,7 +75,9 @@ let package = Package(
     executable("nomad", ["Archive", "HTTP"]),
     executable(
       "nomad-bench",
-      ["CAllocations", "CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", argumentParser]),
+      [
+        "CAllocations", "CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", "Server", argumentParser,
+      ]),
     executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
 
     tests("Base", ["Base"]),

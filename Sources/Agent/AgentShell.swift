@@ -164,7 +164,7 @@ final class AgentShell: LoopDelegate {
     startDiskWork()
     network.perform(&effects.outbox)
     if feedFollowers() { network.perform(&effects.outbox) }
-    var deadline = earliest(server?.deadline, earliest(client?.deadline, http.deadline))
+    var deadline = earliest(Self.deadline(of: &server), earliest(client?.deadline, http.deadline))
     deadline = earliest(deadline, followersDeadline)
     deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
     loop.setDeadline(deadline)
@@ -172,6 +172,9 @@ final class AgentShell: LoopDelegate {
     // What must be sent before the end (answers, the farewell) was handed to the network above.
     if exitStatus != nil, !isDiskBusy { loop.stop() }
   }
+
+  /// Reading through the optional of a class would copy the whole machine.
+  private static func deadline(of server: inout ServerMachine?) -> Instant? { server?.deadline }
 
   private var hasWork: Bool { !(server?.events.isEmpty ?? true) || client?.hasEvents ?? false }
 

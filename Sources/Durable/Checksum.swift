@@ -17,8 +17,8 @@ public struct Checksum: Sendable {
       let word = crc ^ bytes.uint64(at: offset).byteSwapped
       var next: UInt64 = 0
       for lane in 0..<8 {
-        let byte = Int(truncatingIfNeeded: word >> UInt64(8 * lane)) & 0xFF
-        next ^= tables[(7 - lane) << 8 | byte]
+        let byte = Int(truncatingIfNeeded: word &>> UInt64(8 &* lane)) & 0xFF
+        next ^= tables[(7 &- lane) << 8 | byte]
       }
       crc = next
       offset += 8
@@ -29,6 +29,12 @@ public struct Checksum: Sendable {
       offset += 1
     }
     state = crc
+  }
+
+  public mutating func add(_ value: UInt64) {
+    var bytes: [UInt8] = []
+    bytes.append(bigEndian: value)
+    add(bytes.bytes)
   }
 
   /// Table `k` (256 entries each) advances a byte over `k` further zero bytes.

@@ -110,6 +110,21 @@ import Synchronization
     return try result.get()
   }
 
+  /// The last batch of the journal that is in the database; nil when it says nothing about one.
+  func lastSequence(_ path: String) throws(DurableError) -> UInt64? {
+    try read { (reader) throws(DurableError) in
+      try reader.with(key: RecordFormat.sequenceKey) { (record) throws(DurableError) -> UInt64 in
+        do throws(RecordDefect) {
+          let payload = try RecordFormat.payload(RecordFormat.sequenceKey, record)
+          guard payload.byteCount == 8 else { throw .truncated }
+          return payload.uint64(at: 0)
+        } catch {
+          throw .damaged(path: path, what: "the place in the journal is unreadable (\(error))")
+        }
+      }
+    }
+  }
+
   static func check(_ code: Int32, _ operation: String, _ path: String) throws(DurableError) {
     if code != 0 { throw failure(operation, path, code) }
   }
@@ -145,6 +160,19 @@ import Synchronization
         return unsafe mdb_put(raw, handle, &keyValue, &dataValue, append ? UInt32(MDB_APPEND) : 0)
       }
     }
+  }
+
+  func put(record payload: [UInt8], at key: [UInt8]) -> Int32 {
+    put(key, RecordFormat.record(key, payload), append: false)
+  }
+
+  func append(_ entries: [StoredEntry]) -> Int32 {
+    for entry in entries {
+      let key = RecordFormat.key(entry.index)
+      let code = put(key, RecordFormat.record(key, RecordFormat.encode(entry)), append: true)
+      if code != 0 { return code }
+    }
+    return 0
   }
 
   /// Deletes all keys from `first` on, up to and including `last`, or to the end.
@@ -236,10 +264,10 @@ import Synchronization
   }
 
   /// Number of entries, from the number of records.
-  func entryCount(hasHardState: Bool) -> UInt64 {
+  func entryCount(hasHardState: Bool, hasSequence: Bool) -> UInt64 {
     var status = MDB_stat()
     guard unsafe mdb_stat(raw, handle, &status) == 0 else { return 0 }
-    let others = 1 + (hasHardState ? 1 : 0)
+    let others = 1 + (hasHardState ? 1 : 0) + (hasSequence ? 1 : 0)
     return UInt64(max(status.ms_entries - others, 0))
   }
 }

@@ -47,6 +47,44 @@ enum Files {
     guard code == 0 else { throw failure("write", path, code) }
   }
 
+  /// Makes a file of this size, all of its blocks reserved, that begins with `start`. Durable but for its name.
+  static func writeAllocated(_ start: [UInt8], bytes: Int, to path: String) throws(DurableError) {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw failure("create", path) }
+    var code = posix_fallocate(descriptor, 0, off_t(bytes))
+    if code == 0 { code = writeAll(start, descriptor) }
+    if code == 0, fsync(descriptor) != 0 { code = errno }
+    if close(descriptor) != 0, code == 0 { code = errno }
+    guard code == 0 else { throw failure("write", path, code) }
+  }
+
+  static func openForWriting(_ path: String) throws(DurableError) -> Int32 {
+    let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure("open", path) }
+    return descriptor
+  }
+
+  /// Overwrites a part of a file; durable when this returns.
+  static func overwrite(
+    _ bytes: [UInt8], at offset: Int, of descriptor: Int32, _ path: String
+  ) throws(DurableError) {
+    let code = unsafe bytes.withUnsafeBytes { buffer -> Int32 in
+      var done = 0
+      while done < buffer.count {
+        let piece = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+        let count = unsafe pwrite(descriptor, piece.baseAddress, piece.count, off_t(offset + done))
+        if count < 0 {
+          if errno == EINTR { continue }
+          return errno
+        }
+        done += count
+      }
+      return 0
+    }
+    guard code == 0 else { throw failure("write", path, code) }
+    guard fdatasync(descriptor) == 0 else { throw failure("synchronize", path) }
+  }
+
   /// 0, or the error number.
   private static func writeAll(_ bytes: [UInt8], _ descriptor: Int32) -> Int32 {
     unsafe bytes.withUnsafeBytes { buffer in

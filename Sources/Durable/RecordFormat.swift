@@ -1,7 +1,8 @@
 import Base
 
 /// How records look in the database. Keys are ordered so that entries follow the fixed records and appends go to the
-/// end: `A` format version, `H` hard state, `L` + 8 bytes big-endian index for an entry.
+/// end: `A` format version, `H` hard state, `J` the last batch of the journal that is in here, `L` + 8 bytes big-endian
+/// index for an entry.
 ///
 /// A value is: format byte 1, CRC-64 of key and payload (8 bytes), payload.
 enum RecordFormat {
@@ -9,9 +10,11 @@ enum RecordFormat {
   static let headerBytes = 9
   static let versionKey: [UInt8] = [UInt8(ascii: "A")]
   static let hardStateKey: [UInt8] = [UInt8(ascii: "H")]
+  static let sequenceKey: [UInt8] = [UInt8(ascii: "J")]
   static let entryPrefix = UInt8(ascii: "L")
-  /// What identifies the file as ours.
-  static let signature = Array("nomadd log 1".utf8)
+  /// What identifies the file as ours. Version 2 has a journal beside it.
+  static let signature = Array("nomadd log 2".utf8)
+  static let signatureWithoutJournal = Array("nomadd log 1".utf8)
 
   static func key(_ index: UInt64) -> [UInt8] {
     var key: [UInt8] = [entryPrefix]
@@ -53,13 +56,19 @@ enum RecordFormat {
 
   static func encode(_ entry: StoredEntry) -> [UInt8] {
     var payload: [UInt8] = []
-    payload.reserveCapacity(13 + entry.extensions.count + entry.data.count)
+    payload.reserveCapacity(entryHeaderBytes + entry.extensions.count + entry.data.count)
+    encode(entry, into: &payload)
+    return payload
+  }
+
+  static let entryHeaderBytes = 13
+
+  static func encode(_ entry: StoredEntry, into payload: inout [UInt8]) {
     payload.append(bigEndian: entry.term)
     payload.append(entry.kind)
     payload.append(bigEndian: UInt32(clamping: entry.extensions.count))
     payload.append(contentsOf: entry.extensions)
     payload.append(contentsOf: entry.data)
-    return payload
   }
 
   static func decodeEntry(_ index: UInt64, _ payload: RawSpan) throws(RecordDefect) -> StoredEntry {

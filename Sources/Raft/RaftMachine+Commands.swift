@@ -31,12 +31,12 @@ extension RaftMachine {
   }
 
   mutating func propose(
-    _ kind: LogEntry.Kind, _ data: [UInt8], at now: Instant, effects: inout Effects
+    _ kind: LogEntry.Kind, _ data: [UInt8], sendsLater: Bool = false, at now: Instant, effects: inout Effects
   ) throws(RaftError) -> LogIndex {
     try checkLeading()
     guard data.count <= configuration.limits.commandBytes else { throw .tooLarge }
     let index = log.lastIndex.next
-    appendAsLeader([(kind, data)], at: now, effects: &effects)
+    appendAsLeader([(kind, data)], sendsLater: sendsLater, at: now, effects: &effects)
     return index
   }
 

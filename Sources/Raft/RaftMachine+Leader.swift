@@ -20,9 +20,10 @@ extension RaftMachine {
     sendHeartbeats(at: now, effects: &effects)
   }
 
-  /// Appends to the own log and sends at once; the own disk works in parallel with the peers'.
+  /// Appends to the own log and sends at once, or with the owner's `sendProposals`; the own disk works in parallel with
+  /// the peers'.
   mutating func appendAsLeader(
-    _ items: [(LogEntry.Kind, [UInt8])], at now: Instant, effects: inout Effects
+    _ items: [(LogEntry.Kind, [UInt8])], sendsLater: Bool = false, at now: Instant, effects: inout Effects
   ) {
     var entries: [LogEntry] = []
     var index = log.lastIndex
@@ -32,7 +33,7 @@ extension RaftMachine {
     }
     log.append(entries)
     write(LogWrite(append: entries), through: log.lastIndex)
-    replicateToAll(at: now, effects: &effects)
+    if !sendsLater { replicateToAll(at: now, effects: &effects) }
   }
 
   // MARK: Commit

@@ -11,6 +11,8 @@ public struct RaftNode {
   var transport: RaftTransport
   /// What came of the last question to each peer, by id, while this server did not lead.
   public private(set) var contacts: [String: RaftContact] = [:]
+  /// `proposeLater` appended something that `sendProposals` has not sent.
+  public private(set) var hasUnsentProposals = false
 
   /// Precondition: if `state.snapshot` is set, the owner has restored the replicated state from it. Entries after it
   /// are delivered again as they become known to be committed.
@@ -97,6 +99,23 @@ public struct RaftNode {
   ) throws(RaftError) -> LogIndex {
     defer { settle(at: now, effects: &effects) }
     return try machine.propose(.command, data, at: now, effects: &effects)
+  }
+
+  /// As `propose`, but the entry travels with the next `sendProposals`: one request to each peer carries all that was
+  /// proposed in between. Nothing is lost if that never comes, only late.
+  public mutating func proposeLater(
+    _ data: [UInt8], at now: Instant, effects: inout Effects
+  ) throws(RaftError) -> LogIndex {
+    hasUnsentProposals = true
+    return try machine.propose(.command, data, sendsLater: true, at: now, effects: &effects)
+  }
+
+  /// Sends what `proposeLater` appended.
+  public mutating func sendProposals(at now: Instant, effects: inout Effects) {
+    guard hasUnsentProposals else { return }
+    hasUnsentProposals = false
+    if machine.role == .leader { machine.replicateToAll(at: now, effects: &effects) }
+    settle(at: now, effects: &effects)
   }
 
   /// When `appliedIndex` reaches the returned index, everything proposed before is applied and leadership was valid.

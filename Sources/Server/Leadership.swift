@@ -11,6 +11,12 @@ struct Leadership: Sendable {
   static let retryInterval = Interval.milliseconds(50)
   static let healthInterval = Interval.seconds(2)
   static let collectInterval = Interval.minutes(5)
+  /// Heartbeats declared missed in one turn. Many clients may fall silent at once (a switch, a change of leaders), and
+  /// gossip and consensus must go on meanwhile.
+  static let expiriesPerTurn = 256
+  /// No further expiries while this much of the log is not committed.
+  static let uncommittedExpiries = 2048
+  static let expiryPause = Interval.milliseconds(2)
 
   /// Committed entry that shows that everything before it is applied.
   var barrier: LogIndex?
@@ -21,6 +27,8 @@ struct Leadership: Sendable {
   /// Nodes that the last collection found old enough.
   var collectable: Set<NodeID> = []
   var collectAt: Instant?
+  /// Further expiries wait until then.
+  var expiresAgainAt: Instant?
   var reconcileAt: Instant?
   var healthAt: Instant?
   /// When each server, by Raft id, began to be healthy.
@@ -30,7 +38,8 @@ struct Leadership: Sendable {
 
   var deadline: Instant? {
     guard isReady else { return nil }
-    return earliest(earliest(timers.deadline, reconcileAt), earliest(healthAt, collectAt))
+    let expiry = timers.deadline.map { max($0, expiresAgainAt ?? $0) }
+    return earliest(earliest(expiry, reconcileAt), earliest(healthAt, collectAt))
   }
 
   mutating func gone(_ entry: ServerEntry) { departed[entry.gossipName] = entry }

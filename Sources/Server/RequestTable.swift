@@ -55,6 +55,8 @@ struct RequestTable: Sendable {
   var forwarded: [CallID: Relay] = [:]
   /// Waiting for nothing but time: `Eval.Dequeue` (there is no work, and peers spin when told so at once).
   var idle: [(caller: Caller, until: Instant)] = []
+  /// Which of `blocked` a peer's request is, so that many clients that go away at once are found at once.
+  private var waiters: [RequestID: WaiterID] = [:]
   private var nextWaiter: UInt64 = 1
   private var blockedDeadline: Instant?
 
@@ -65,7 +67,14 @@ struct RequestTable: Sendable {
 
   mutating func block(_ waiter: WaiterID, _ kept: Kept) {
     blocked[waiter] = kept
+    if case .remote(let request, _) = kept.caller { waiters[request] = waiter }
     blockedDeadline = earliest(blockedDeadline, kept.until)
+  }
+
+  mutating func unblock(_ waiter: WaiterID) -> Kept? {
+    guard let kept = blocked.removeValue(forKey: waiter) else { return nil }
+    if case .remote(let request, _) = kept.caller { waiters[request] = nil }
+    return kept
   }
 
   /// May be earlier than anything is due, never later.
@@ -79,12 +88,13 @@ struct RequestTable: Sendable {
   mutating func takeExpiredBlocked(at now: Instant) -> [(WaiterID, Kept)] {
     guard let due = blockedDeadline, due <= now else { return [] }
     let expired = blocked.filter { $0.value.until <= now }.sorted { $0.key < $1.key }
-    for (waiter, _) in expired { blocked[waiter] = nil }
+    for (waiter, _) in expired { _ = unblock(waiter) }
     blockedDeadline = blocked.values.map(\.until).min()
     return expired.map { ($0.key, $0.value) }
   }
 
-  /// The peer that sent this request is gone. Returns the waiter to take out of the watches.
+  /// The peer that sent this request is gone. Returns the waiter to take out of the watches. Proposals and forwarded
+  /// requests run their course, and the answer then finds nobody.
   mutating func forget(_ id: RequestID) -> WaiterID? {
     func isGone(_ caller: Caller) -> Bool {
       switch caller {
@@ -92,12 +102,10 @@ struct RequestTable: Sendable {
       case .local: false
       }
     }
-    held.removeAll { isGone($0.caller) }
-    idle.removeAll { isGone($0.caller) }
-    for (index, proposal) in proposals where isGone(proposal.caller) { proposals[index] = nil }
-    for (call, waiting) in forwarded where isGone(waiting.caller) { forwarded[call] = nil }
-    guard let waiter = blocked.first(where: { isGone($0.value.caller) })?.key else { return nil }
-    blocked[waiter] = nil
+    if !held.isEmpty { held.removeAll { isGone($0.caller) } }
+    if !idle.isEmpty { idle.removeAll { isGone($0.caller) } }
+    guard let waiter = waiters[id] else { return nil }
+    _ = unblock(waiter)
     return waiter
   }
 }

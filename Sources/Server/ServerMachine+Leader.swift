@@ -38,7 +38,7 @@ extension ServerMachine {
   mutating func runLeaderDuties(_ effects: inout Effects) {
     guard raft.role == .leader, leadership.isReady else { return }
     let instant = now.instant
-    while let id = leadership.timers.popExpired(at: instant) { expireHeartbeat(id, &effects) }
+    expireHeartbeats(&effects)
     if leadership.healthAt.map({ $0 <= instant }) ?? false {
       leadership.healthAt = instant + Leadership.healthInterval
       watchHealth(&effects)
@@ -51,6 +51,23 @@ extension ServerMachine {
       leadership.collectAt = instant + Leadership.collectInterval
       collectNodes(threshold: configuration.nodeGCThreshold, atOnce: false, &effects)
     }
+  }
+
+  /// Those that are due, a bounded number at a time.
+  private mutating func expireHeartbeats(_ effects: inout Effects) {
+    if let pause = leadership.expiresAgainAt, pause > now.instant { return }
+    leadership.expiresAgainAt = nil
+    var budget = Leadership.expiriesPerTurn
+    while leadership.timers.deadline.map({ $0 <= now.instant }) ?? false {
+      guard budget > 0, raft.uncommittedCount < Leadership.uncommittedExpiries else {
+        leadership.expiresAgainAt = now.instant + Leadership.expiryPause
+        return
+      }
+      guard let id = leadership.timers.popExpired(at: now.instant) else { return }
+      budget -= 1
+      expireHeartbeat(id, &effects)
+    }
+  }
   }
 
   /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put

@@ -57,7 +57,7 @@ extension ServerMachine {
     _ data: [UInt8], _ answer: ProposalAnswer, _ caller: Caller, _ effects: inout Effects
   ) {
     do throws(RaftError) {
-      let index = try raft.propose(data, at: now.instant, effects: &effects)
+      let index = try raft.proposeLater(data, at: now.instant, effects: &effects)
       requests.proposals[index] = RequestTable.Proposal(caller: caller, answer: answer)
     } catch {
       fail(caller, error.text, &effects)
@@ -67,7 +67,7 @@ extension ServerMachine {
   /// A write of the leader itself; nobody waits for it.
   mutating func proposeOwn(_ data: [UInt8], _ effects: inout Effects) {
     do throws(RaftError) {
-      _ = try raft.propose(data, at: now.instant, effects: &effects)
+      _ = try raft.proposeLater(data, at: now.instant, effects: &effects)
     } catch {
       effects.log.log(.error, "nomad", "failed to write the leader's own entry", ["error": error.text])
     }

@@ -264,7 +264,7 @@ extension ServerMachine {
   mutating func drainWatches(_ effects: inout Effects) -> Bool {
     guard watches.hasWoken else { return false }
     for waiter in watches.takeWoken() {
-      guard let request = requests.blocked.removeValue(forKey: waiter) else { continue }
+      guard let request = requests.unblock(waiter) else { continue }
       serve(request.caller, request.method, request.name, request.body.bytes, until: request.until, &effects)
     }
     return true

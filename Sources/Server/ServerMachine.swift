@@ -218,7 +218,10 @@ public struct ServerMachine {
       let worked =
         drainMembership(&effects) || drainRaft(&effects) || drainBootstrap(&effects) || drainRPC(&effects)
         || drainWatches(&effects)
-      if !worked { break }
+      if worked { continue }
+      // All requests of this call are proposed: they travel together.
+      guard raft.hasUnsentProposals else { break }
+      raft.sendProposals(at: now.instant, effects: &effects)
     }
     reportStatus()
   }

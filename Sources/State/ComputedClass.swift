@@ -6,41 +6,64 @@ enum ComputedClass {
   /// `v1:` and a decimal number from datacenter, class, attributes, meta and kinds of device; what is `unique.` to a
   /// node does not count.
   static func text(ofNode node: RawSpan) throws(WireError) -> String {
-    var facts: [String] = []
+    var facts = Facts()
     var reader = MessagePackReader(node)
     let count = try reader.readMapHeader()
     for _ in 0..<count {
       switch try reader.readRaw() {
-      case "Datacenter": facts.append("dc=" + (try reader.readString()))
-      case "NodeClass": facts.append("class=" + (try reader.readString()))
-      case "NodePool": facts.append("pool=" + (try reader.readString()))
-      case "Attributes": try readTexts("a:", &reader, &facts)
-      case "Meta": try readTexts("m:", &reader, &facts)
+      case "Datacenter": facts.add(.datacenter, try reader.readRaw())
+      case "NodeClass": facts.add(.nodeClass, try reader.readRaw())
+      case "NodePool": facts.add(.nodePool, try reader.readRaw())
+      case "Attributes": try readTexts(.attribute, &reader, &facts)
+      case "Meta": try readTexts(.meta, &reader, &facts)
       case "NodeResources": try readDevices(&reader, &facts)
       default: try reader.skip()
       }
     }
-    facts.sort()
-    // FNV-1a; a byte that is no text separates the facts.
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for fact in facts {
-      for byte in fact.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-      hash = (hash ^ 0xFF) &* 0x0000_0100_0000_01B3
+    return "v1:\(facts.hash)"
+  }
+
+  private enum Kind: UInt8 {
+    case datacenter = 1
+    case nodeClass, nodePool, attribute, meta, device
+  }
+
+  /// Facts in any order: each is hashed alone (FNV-1a), and what counts is the sum.
+  private struct Facts {
+    private(set) var hash: UInt64 = 0
+    private static let prime: UInt64 = 0x0000_0100_0000_01B3
+
+    mutating func add(_ kind: Kind, _ name: RawSpan) { hash &+= Self.hash(kind, name) }
+
+    mutating func add(_ kind: Kind, _ name: RawSpan, _ value: RawSpan) {
+      // A byte that is no text separates the two.
+      var fact = (Self.hash(kind, name) ^ 0xFF) &* Self.prime
+      Self.mix(value, into: &fact)
+      hash &+= fact
     }
-    return "v1:\(hash)"
+
+    private static func hash(_ kind: Kind, _ name: RawSpan) -> UInt64 {
+      var fact = (0xCBF2_9CE4_8422_2325 ^ UInt64(kind.rawValue)) &* prime
+      mix(name, into: &fact)
+      return fact
+    }
+
+    private static func mix(_ bytes: RawSpan, into fact: inout UInt64) {
+      for offset in 0..<bytes.byteCount { fact = (fact ^ UInt64(bytes.byte(at: offset))) &* prime }
+    }
   }
 
   private static func readTexts(
-    _ prefix: String, _ reader: inout MessagePackReader, _ facts: inout [String]
+    _ kind: Kind, _ reader: inout MessagePackReader, _ facts: inout Facts
   ) throws(WireError) {
     for _ in 0..<(try reader.readMapHeader()) {
-      let key = try reader.readString()
-      let value = try reader.readString()
-      if !key.hasPrefix("unique.") { facts.append(prefix + key + "=" + value) }
+      let key = try reader.readRaw()
+      let value = try reader.readRaw()
+      if key.byteCount < 7 || !key.extracting(0..<7).equals("unique.") { facts.add(kind, key, value) }
     }
   }
 
-  private static func readDevices(_ reader: inout MessagePackReader, _ facts: inout [String]) throws(WireError) {
+  private static func readDevices(_ reader: inout MessagePackReader, _ facts: inout Facts) throws(WireError) {
     try reader.readPairs { key, values throws(WireError) in
       guard key.equals("Devices") else { return _ = try values.skip() }
       for _ in 0..<(try values.readArrayHeader()) {
@@ -53,7 +76,7 @@ enum ComputedClass {
           default: try fields.skip()
           }
         }
-        facts.append("d:" + name.joined(separator: "/"))
+        facts.add(.device, Array(name.joined(separator: "/").utf8).bytes)
       }
     }
   }

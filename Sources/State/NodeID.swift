@@ -17,9 +17,30 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// Errors: `.length` unless the text has 36 characters, `.notHexadecimal` with the first other character.
   public init(_ text: String) throws(NodeIDError) {
     guard text.utf8.count == Self.textLength else { throw .length }
+    if let id = Self.canonical(text) {
+      self = id
+      return
+    }
     let prefix = try NodeIDPrefix(text)
     guard prefix.digits == 32 else { throw .length }
     self = prefix.first
+  }
+
+  /// The usual spelling, without a detour over characters; nil for all others.
+  private static func canonical(_ text: String) -> NodeID? {
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    var position = 0
+    for byte in text.utf8 {
+      if position == 8 || position == 13 || position == 18 || position == 23 {
+        guard byte == UInt8(ascii: "-") else { return nil }
+      } else {
+        guard let digit = NodeIDPrefix.value(of: byte) else { return nil }
+        if position < 18 { high = high << 4 | digit } else { low = low << 4 | digit }
+      }
+      position += 1
+    }
+    return NodeID(high: high, low: low)
   }
 
   public static func < (a: NodeID, b: NodeID) -> Bool { a.high != b.high ? a.high < b.high : a.low < b.low }
@@ -91,7 +112,7 @@ public struct NodeIDPrefix: Hashable, Sendable {
     digits = count
   }
 
-  private static func value(of character: UInt8) -> UInt64? {
+  fileprivate static func value(of character: UInt8) -> UInt64? {
     switch character {
     case 48...57: UInt64(character - 48)
     case 65...70: UInt64(character - 55)

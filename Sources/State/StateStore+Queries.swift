@@ -8,17 +8,14 @@ extension StateStore {
   public func node(_ id: NodeID) -> Node? { nodes[id] }
 
   /// Every node in the order of the ids. O(n).
-  public func forEachNode(_ body: (Node) -> Void) {
-    for position in 0..<nodes.count { body(nodes[at: position]) }
-  }
+  public func forEachNode(_ body: (Node) -> Void) { nodes.forEach(body) }
 
   /// Nodes that are down and have not changed since `index`: what the collector may deregister. O(n), at most
   /// `maximum` ids.
   public func collectableNodes(notChangedSince index: UInt64, maximum: Int) -> [NodeID] {
     var ids: [NodeID] = []
-    for position in 0..<nodes.count where ids.count < maximum {
-      let node = nodes[at: position]
-      if node.status == Node.down, node.modifyIndex <= index { ids.append(node.id) }
+    nodes.forEach { node in
+      if ids.count < maximum, node.status == Node.down, node.modifyIndex <= index { ids.append(node.id) }
     }
     return ids
   }

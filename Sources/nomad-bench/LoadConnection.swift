@@ -17,6 +17,8 @@ struct LoadConnection {
   enum Answer {
     case success(stream: Int, sentAt: Instant)
     case failure(stream: Int, String)
+    /// The server told which servers there are.
+    case told(servers: Int)
     /// The connection is of no more use.
     case ended(String)
   }
@@ -30,8 +32,12 @@ struct LoadConnection {
   var streams: [Stream]
   var isOpen = false
   var hasEnded = false
+  /// Servers in the list that the server told last.
+  var servers = 0
   private var session = YamuxSession(isDialer: true, at: .start)
   private var sequence: UInt64 = 0
+  /// Streams that the server opened, and what came on them; they carry the tags behind those of `streams`.
+  private var inbound: [(id: UInt32, buffer: [UInt8])] = []
 
   init(id: ConnectionID, firstNumber: Int, streams: Int) {
     self.id = id
@@ -72,18 +78,49 @@ struct LoadConnection {
       do throws(YamuxFailure) {
         guard let event = try session.receive(bytes, at: &offset, now: now, output: &output) else { return nil }
         switch event {
+        case .data(let tag, let range) where Int(tag) >= streams.count:
+          let stream = Int(tag) - streams.count
+          session.consume(range.count, of: inbound[stream].id, output: &output)
+          if let answer = serve(bytes.extracting(range), on: stream, &output) { return answer }
         case .data(let tag, let range):
           let stream = Int(tag)
           session.consume(range.count, of: streams[stream].id, output: &output)
           if let answer = deliver(bytes.extracting(range), to: stream) { return answer }
+        case .opened(let id):
+          inbound.append((id, []))
+          session.setTag(streams.count + inbound.count - 1, of: id)
+        case .finished(let tag) where Int(tag) >= streams.count, .reset(let tag) where Int(tag) >= streams.count:
+          break
         case .finished, .reset, .goAway: return .ended("the server ended the session or a stream")
-        case .opened, .drained: break
+        case .drained: break
         }
       } catch {
         return .ended("session error: \(error)")
       }
     }
     return nil
+  }
+
+  /// A call of the server, answered with an empty map.
+  private mutating func serve(_ bytes: RawSpan, on stream: Int, _ output: inout [UInt8]) -> Answer? {
+    inbound[stream].buffer.append(contentsOf: bytes)
+    let whole = inbound[stream].buffer
+    // The stream's mode byte comes before its first call.
+    let start = whole.first == Self.streamByte ? 1 : 0
+    var reader = MessagePackReader(whole.bytes(start..<whole.count))
+    do throws(WireError) {
+      let header = try RPCRequestHeader(&reader)
+      let name = whole.bytes(start..<whole.count).extracting(header.method).text()
+      let change = try ServersChanged(&reader)
+      inbound[stream].buffer = []
+      let place = session.beginData(&output)
+      RPCResponseHeader.encode(method: name, sequence: header.sequence, into: &output)
+      output.packMapHeader(0)
+      session.endData(place, of: inbound[stream].id, output: &output)
+      return .told(servers: change.servers.count)
+    } catch {
+      return error == .truncated ? nil : .ended("undecodable call of the server: \(error)")
+    }
   }
 
   /// Answers come one at a time on a stream, so nothing follows a complete one.

@@ -9,6 +9,8 @@ struct LoadRequests {
 
   let firstNode: Int
   let region: String
+  /// The nodes ask to be told of servers over their connection.
+  var takesPushes = false
 
   init(_ method: LoadMethod, region: String) {
     firstNode = method == .idle ? 1_000_000 : 0
@@ -43,8 +45,18 @@ struct LoadRequests {
     return bytes
   }
 
+  /// A registration of a made-up node under a name.
+  func registration(number: Int, name: String) -> [UInt8] {
+    var node = node(number)
+    node.name = name
+    var bytes: [UInt8] = []
+    node.encodeRegister(WriteRequest(region: region), into: &bytes)
+    return bytes
+  }
+
   private func id(_ number: Int) -> String {
-    let digits = String(firstNode + number)
+    // Spread over all ids, as those of real nodes are: every number has its own, because the factor is coprime.
+    let digits = String((firstNode + number) * 7_919_000_003 % 1_000_000_000_000)
     return "6e6f6d61-642d-4265-8e63-" + String(repeating: "0", count: 12 - digits.count) + digits
   }
 
@@ -56,6 +68,7 @@ struct LoadRequests {
       NodeAttribute("cpu.arch", "amd64"), NodeAttribute("kernel.name", "linux"),
       NodeAttribute("nomad.version", "1.6.0"), NodeAttribute("unique.hostname", node.name),
     ]
+    if takesPushes { node.attributes.append(ServersChanged.attribute) }
     node.status = "ready"
     return node
   }

@@ -8,6 +8,7 @@ import ArgumentParser
       Works with every agent that has Nomad's command line, HTTP API and RPC protocol, the original included.
       """,
     subcommands: [
-      FormCommand.self, RPCCommand.self, GossipCommand.self, GossipPeerCommand.self, AllocationsCommand.self,
+      FormCommand.self, RPCCommand.self, SoakCommand.self, HeartbeatsCommand.self, PushCommand.self, GossipCommand.self,
+      GossipPeerCommand.self, AllocationsCommand.self,
     ])
 }

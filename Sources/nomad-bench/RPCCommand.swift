@@ -27,7 +27,9 @@ struct RPCCommand: ParsableCommand {
   var duration = DurationArgument(.seconds(10))
   @Option(help: "Time before the measurement.") var warmUp = DurationArgument(.seconds(1))
   @Option(help: "The server's region.") var region = "global"
-  @Option(help: "The server's process, for its memory.") var pid: Int32?
+  @Option(help: "The server's process, for its memory and its processor time.") var pid: Int32?
+  @Option(help: "A directory on the servers' disk: how long the disk takes for one fdatasync is told too.")
+  var probeDisk: String?
   @Option(help: "Write the result as JSON to this file; - for standard output instead of the text.") var json: String?
 
   func validate() throws {
@@ -66,9 +68,12 @@ struct RPCCommand: ParsableCommand {
     if method == .heartbeat { try load.callOnce(.register) }
     load.call(method, for: warmUp.interval)
     load.forgetResults()
+    if let probeDisk { report.disk = try DiskProbe(directory: probeDisk) }
     let start = MonotonicClock.now()
+    let spent = processorTime()
     load.call(method, for: duration.interval)
     report.fill(load, elapsed: MonotonicClock.now() - start)
+    if let spent, let now = processorTime() { report.setProcessorTime(now - spent) }
   }
 
   private func measureIdle(_ target: SocketAddress, _ report: inout RPCReport) throws {
@@ -84,6 +89,17 @@ struct RPCCommand: ParsableCommand {
     let waiting = residentBytes()
     report.fill(load, elapsed: duration.interval)
     report.setMemory(empty: empty, connected: connected, registered: registered, waiting: waiting)
+  }
+
+  /// User and system time of the server so far, all threads.
+  private func processorTime() -> Interval? {
+    guard let pid, let status = try? FileText.read("/proc/\(pid)/stat"), let end = status.lastIndex(of: ")") else {
+      return nil
+    }
+    // Behind the name: state is field 3, so that user and system time, 14 and 15, are these.
+    let fields = status[end...].dropFirst(2).split(separator: " ")
+    guard fields.count > 12, let user = Int64(fields[11]), let system = Int64(fields[12]) else { return nil }
+    return .milliseconds((user + system) * 10)
   }
 
   private func residentBytes() -> Int? {

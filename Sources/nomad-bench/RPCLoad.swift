@@ -39,6 +39,7 @@ final class RPCLoad: LoopDelegate {
   /// A stream that has its answer goes on until here.
   private var callUntil = Instant.start
   private var unanswered = 0
+  private var awaited: (count: Int, start: Instant)?
   private var connected = 0
   private var failure: LoadFailure?
 
@@ -110,6 +111,20 @@ final class RPCLoad: LoopDelegate {
 
   func wait(_ time: Interval) { _ = loop.run(self, within: time, until: { false }) }
 
+  /// Waits until every connection was told of this many servers; the time of each, counted from `start`.
+  func awaitServers(_ count: Int, since start: Instant) throws(LoadFailure) {
+    awaited = (count, start)
+    for position in lines.indices where lines[position].servers >= count { times.add(.zero) }
+    try run("telling of \(count) servers") { [self] in times.count >= UInt64(lines.count) || failure != nil }
+  }
+
+  private func note(servers: Int, _ position: Int, _ now: Instant) {
+    let before = lines[position].servers
+    lines[position].servers = servers
+    guard let awaited, before < awaited.count, servers >= awaited.count else { return }
+    times.add(now - awaited.start)
+  }
+
   func forgetResults() {
     times.removeAll()
     errors = 0
@@ -166,6 +181,7 @@ final class RPCLoad: LoopDelegate {
           errors += 1
           note(error: text)
           finish(position, stream, name, now, &output)
+        case .told(let servers): note(servers: servers, position, now)
         case .ended(let text): lost(position, text)
         }
       }

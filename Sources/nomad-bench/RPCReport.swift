@@ -31,6 +31,9 @@ struct RPCReport: Encodable {
   var errors = 0
   var firstError: String?
   var memory: Memory?
+  /// Processor time of the server for one call.
+  var serverMicrosPerCall: Double?
+  var disk: DiskProbe?
 
   init(_ command: RPCCommand) {
     method = command.method.rawValue
@@ -49,6 +52,10 @@ struct RPCReport: Encodable {
     maxMillis = load.times.maximum.milliseconds
     errors = load.errors
     firstError = load.firstError
+  }
+
+  mutating func setProcessorTime(_ time: Interval) {
+    if calls > 0 { serverMicrosPerCall = time.milliseconds * 1000 / Double(calls) }
   }
 
   /// Nothing without a process to look at.
@@ -88,6 +95,14 @@ struct RPCReport: Encodable {
         "p99.9    \(decimal(p999Millis, places: 3)) ms",
         "max      \(decimal(maxMillis, places: 3)) ms",
       ]
+      if let serverMicrosPerCall {
+        lines.append("server   \(decimal(serverMicrosPerCall, places: 1)) us of processor time a call")
+      }
+      if let disk {
+        lines.append(
+          "disk     one fdatasync p50 \(decimal(disk.p50Millis, places: 3)) ms, p99 "
+            + "\(decimal(disk.p99Millis, places: 3)) ms, \(decimal(disk.perSecond, places: 0)) a second")
+      }
     }
     lines.append("errors   \(errors)" + (firstError.map { ": \($0)" } ?? ""))
     return lines.joined(separator: "\n") + "\n"

@@ -90,6 +90,7 @@ import Testing
     let directory = try TemporaryDirectory()
     var limits = LogStore.Limits()
     limits.initialMapBytes = 1 << 16
+    limits.journalBytes = 1 << 20
     let store = try LogStore(directory: directory.path, limits: limits)
     for start in stride(from: UInt64(1), to: 401, by: 100) {
       try store.perform([.append(Self.entries(start...(start + 99), bytes: 5000))])

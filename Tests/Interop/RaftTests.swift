@@ -19,6 +19,7 @@ struct RaftTests {
 
   static let mixtures = [
     Mixture(go: 2, ours: 1, protocolVersion: 3), Mixture(go: 1, ours: 2, protocolVersion: 3),
+    Mixture(go: 3, ours: 2, protocolVersion: 3), Mixture(go: 2, ours: 3, protocolVersion: 3),
   ]
 
   @Test(arguments: mixtures) func aMixedQuorumSurvivesItsLeaders(mixture: Mixture) throws {
@@ -79,12 +80,16 @@ struct RaftTests {
     #expect(hasGoLed && haveWeLed)
   }
 
-  /// Two that have the whole log are the majority; the third comes back empty and behind the start of the log.
-  @Test func snapshotsTravelBothWays() throws {
+  /// Those that have the whole log are the majority; one comes back empty and behind the start of the log.
+  @Test(arguments: [
+    Mixture(go: 1, ours: 2, protocolVersion: 3), Mixture(go: 3, ours: 2, protocolVersion: 3),
+    Mixture(go: 2, ours: 3, protocolVersion: 3),
+  ]) func snapshotsTravelBothWays(mixture: Mixture) throws {
     var limits = RaftLimits()
     limits.trailingEntries = 4
     limits.snapshotThreshold = 32
-    let quorum = try MixedQuorum(go: 1, ours: 2, protocolVersion: 3, limits: limits, trailing: 1)
+    let quorum = try MixedQuorum(
+      go: mixture.go, ours: mixture.ours, protocolVersion: mixture.protocolVersion, limits: limits, trailing: 1)
     try quorum.bootstrap()
     let (go, machine) = (quorum.go[0], quorum.machines[1])
 

@@ -33,7 +33,9 @@ import Testing
       "nomad": ["Archive", "Base", "HTTP", "Configuration", "Wire"],
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
-      "nomad-bench": foundations.union(["Gossip", "HTTP", "Membership", "RPC", "Reactor", "Harness"]),
+      "nomad-bench": foundations.union([
+        "Gossip", "HTTP", "RPC", "Reactor", "Harness", "Membership", "Raft", "State", "Server",
+      ]),
       "nomad-fuzz": foundations.union(["Gossip", "Membership", "Security", "Server", "Harness"]),
     ]
   }()

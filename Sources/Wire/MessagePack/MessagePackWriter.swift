@@ -59,6 +59,8 @@ extension [UInt8] {
 
   public mutating func pack(_ value: Interval) { pack(signed: value.nanoseconds) }
 
+  /// Literals are written by the overload for `StaticString`, which needs no string.
+  @_disfavoredOverload
   public mutating func pack(_ text: String) {
     packRawHeader(text.utf8.count)
     append(contentsOf: text.utf8)
