@@ -14,10 +14,10 @@ SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 DIST := $(SCRATCH)/dist
 RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
-.PHONY: help deps build release test up down bench sim soak install clean
+.PHONY: help deps build release test up down bench sim experiments soak install clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install the libraries and tools that are missing, or say what to install
 	@scripts/deps.sh "$(SWIFT)"
@@ -51,6 +51,10 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 	@first=$(SEED); echo "repeat with: make sim SEED=$$first RUNS=$(RUNS)"; \
 	NOMADD_SIM_SEED=$$first NOMADD_SIM_RUNS=$(RUNS) \
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
+
+experiments: deps ## Repeat published experiments with our machines; writes docs/EXPERIMENTS.md. About a quarter of an hour
+	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-experiments
+	$(SCRATCH)/release/nomad-experiments --seed 1 > docs/EXPERIMENTS.md
 
 soak: release ## Form, break and end clusters for MINUTES=10
 	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 2 --known-last --failover --during $(MINUTES)m

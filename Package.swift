@@ -65,6 +65,7 @@ let package = Package(
 
     executable("nomadd", ["Agent"]),
     executable("nomad", ["HTTP"]),
+    executable("nomad-experiments", ["Gossip", "Raft", argumentParser]),
     executable("nomad-bench", ["Harness", "HTTP", "RPC", "Reactor", argumentParser]),
 
     tests("Base", ["Base"]),

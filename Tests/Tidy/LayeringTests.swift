@@ -29,6 +29,7 @@ import Testing
       "Agent": foundations.union(machines).union(roles).union(shells).union(["Security"]),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Base", "HTTP", "Configuration", "Wire"],
+      "nomad-experiments": foundations.union(["Gossip", "Raft"]),
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
       "nomad-bench": foundations.union(["HTTP", "RPC", "Reactor", "Harness"]),
@@ -61,7 +62,7 @@ import Testing
   /// Machines read no clock, no socket, no file and no environment, so they import nothing that could.
   @Test func machinesDoNotImportThePlatform() {
     let withFoundation: Set<String> = ["Configuration", "API", "Agent", "nomadd", "nomad", "nomad-bench", "Harness"]
-    let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry"]
+    let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry", "nomad-experiments"]
     for file in SourceTree.sources where !withFoundation.contains(file.module) {
       for name in file.imports where Self.platform.contains(name) {
         #expect(["Glibc", "Musl"].contains(name) && withLibrary.contains(file.module), "\(file.path) imports \(name)")
