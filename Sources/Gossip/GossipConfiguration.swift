@@ -108,7 +108,7 @@ public struct NearTiming: Hashable, Sendable {
   public var probeTimeout: Interval = .milliseconds(500)
   /// Shorter than what is left of `probeInterval` after `probeTimeout`, so that the answer of a helper comes in time.
   public var nackTimeout: Interval = .milliseconds(400)
-  public var suspicionMultiplier = 6
+  public var suspicionMultiplier = 8
 
   public init() {}
 }

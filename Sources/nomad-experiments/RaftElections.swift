@@ -25,8 +25,8 @@ enum RaftElections {
       words: """
         Five servers whose logs differ, so that only some can win; the leader crashes at a random time within half the \
         shortest timeout after a heartbeat that reached everybody at once. A message takes 0 to 10 ms, a broadcast \
-        with its answers about 15. Our servers ask for pre-votes before each election, which the paper's did not: one more \
-        exchange, which shows where the timeout is hardly longer than an exchange, and far fewer split votes.
+        with its answers about 15. Our servers ask for pre-votes before each election, which the paper's did not: one \
+        more exchange, which shows where the timeout is hardly longer than an exchange, and far fewer split votes.
         """,
       header: ["Election timeout", "paper", "median", "mean", "99 %", "worst", "trials"])
     let full = scale.isQuick ? 200 : 1000

@@ -29,8 +29,8 @@ enum SwimDetection {
       ])
     var means: [Double] = []
     var packets: [Double] = []
-    for size in sizes {
-      let trials = scale.isQuick ? (size > 500 ? 16 : 100) : (size > 500 ? 60 : 400)
+    for size in scale.isQuick ? [16, 32, 64, 128] : sizes {
+      let trials = scale.isQuick ? 100 : (size > 500 ? 60 : 400)
       let outcomes = await inParallel(trials) { trial in
         self.trial(size, seed: seed &+ UInt64(size) &* 100_003 &+ UInt64(trial))
       }

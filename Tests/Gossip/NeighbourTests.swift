@@ -41,9 +41,9 @@ import Wire
     }
   }
 
-  @Test func aDeadNeighbourIsMarkedWithinTenSeconds() {
+  @Test func aDeadNeighbourIsMarkedWithinTwelveSeconds() {
     var bench = pool(["b", "c"])
-    advance(&bench, 10, witnesses: [("c", 3)])
+    advance(&bench, 12, witnesses: [("c", 3)])
     #expect(bench.state("b") == .dead)
     #expect(bench.state("c") == .alive)
   }
