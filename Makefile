@@ -14,7 +14,7 @@ SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 DIST := $(SCRATCH)/dist
 RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
-.PHONY: help deps build release test up down bench sim soak soak-writes install clean
+.PHONY: help deps build release test up down bench sim experiments soak soak-writes install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 	@first=$(SEED); echo "repeat with: make sim SEED=$$first RUNS=$(RUNS)"; \
 	NOMADD_SIM_SEED=$$first NOMADD_SIM_RUNS=$(RUNS) \
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
+
+experiments: deps ## Repeat published experiments with our machines; writes docs/EXPERIMENTS.md. About a quarter of an hour
+	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-experiments
+	$(SCRATCH)/release/nomad-experiments --seed 1 > docs/EXPERIMENTS.md
 
 soak: release ## Break a cluster at random for MINUTES=10, and see that it heals and does not grow
 	scripts/soak.py --minutes $(MINUTES) --bin $(DIST)

@@ -79,6 +79,7 @@ let package = Package(
         "CAllocations", "CBench", "Harness", "HTTP", "Membership", "RPC", "Reactor", "Server", argumentParser,
       ]),
     executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
+    executable("nomad-experiments", ["Gossip", "Raft", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),

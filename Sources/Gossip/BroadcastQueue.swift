@@ -10,24 +10,39 @@ public struct BroadcastQueue: Sendable {
   }
 
   private struct Entry: Sendable {
-    let bytes: [UInt8]
+    var bytes: [UInt8]
     /// What the message is about; a newer message about the same displaces it.
-    let subject: Int?
-    let serial: UInt64
-    let token: Token?
-    var transmits = 0
-
-    /// Fewer transmissions first, then larger, then newer.
-    func precedes(_ other: Entry) -> Bool {
-      if transmits != other.transmits { return transmits < other.transmits }
-      if bytes.count != other.bytes.count { return bytes.count > other.bytes.count }
-      return serial > other.serial
-    }
+    var subject: Int?
+    var token: Token?
   }
 
-  /// In the order of `precedes`.
+  /// Orders messages: fewer transmissions first, then larger, then newer. Apart from the entries and without
+  /// references, so that moving thousands of them is one copy of memory.
+  private struct Place: Comparable, Sendable {
+    private var key: UInt64
+    let slot: Int32
+
+    init(transmits: Int, bytes: Int, serial: UInt64, slot: Int) {
+      let size = UInt64(0xFFFF - min(bytes, 0xFFFF))
+      key = UInt64(min(transmits, 0xFF)) << 56 | size << 40 | (Self.serialMask - serial & Self.serialMask)
+      self.slot = Int32(slot)
+    }
+
+    private static let serialMask: UInt64 = (1 << 40) - 1
+    var transmits: Int { Int(key >> 56) }
+    var transmitted: Place {
+      var result = self
+      if transmits < 0xFF { result.key += 1 << 56 }
+      return result
+    }
+    static func < (a: Place, b: Place) -> Bool { a.key < b.key }
+  }
+
+  /// By slot; vacant ones are in `free`.
   private var entries: [Entry] = []
-  private var taken: [Int] = []
+  private var free: [Int32] = []
+  private var places: [Place] = []
+  private var taken: [Place] = []
   private var serial: UInt64 = 0
   private let maximumEntries: Int
   private let maximumMessageBytes: Int
@@ -47,10 +62,10 @@ public struct BroadcastQueue: Sendable {
     self.maximumMessageBytes = maximumMessageBytes
   }
 
-  public var count: Int { entries.count }
-  public var isEmpty: Bool { entries.isEmpty }
+  public var count: Int { places.count }
+  public var isEmpty: Bool { places.isEmpty }
   /// True while a message was never sent.
-  public var hasFresh: Bool { entries.first?.transmits == 0 }
+  public var hasFresh: Bool { places.first?.transmits == 0 }
 
   /// Precondition: `bytes` is not empty.
   public mutating func add(_ bytes: [UInt8], subject: Int? = nil, mayDisplace: Bool = true, token: Token? = nil) {
@@ -60,12 +75,15 @@ public struct BroadcastQueue: Sendable {
       if let token { finished.append(token) }
       return
     }
-    if let subject, mayDisplace, let old = entries.firstIndex(where: { $0.subject == subject }) {
-      finish(entries.remove(at: old))
+    if let subject, mayDisplace, let old = places.firstIndex(where: { entries[Int($0.slot)].subject == subject }) {
+      finish(places.remove(at: old))
     }
     serial += 1
-    insert(Entry(bytes: bytes, subject: subject, serial: serial, token: token))
-    if entries.count > maximumEntries { finish(entries.removeLast()) }
+    let entry = Entry(bytes: bytes, subject: subject, token: token)
+    let slot = free.popLast().map { Int($0) } ?? entries.count
+    if slot == entries.count { entries.append(entry) } else { entries[slot] = entry }
+    insert(Place(transmits: 0, bytes: bytes.count, serial: serial, slot: slot))
+    if places.count > maximumEntries { finish(places.removeLast()) }
   }
 
   /// Appends messages whose sizes plus `overhead` each fit into `budget`, until `parts` has `maximumParts` elements.
@@ -75,21 +93,27 @@ public struct BroadcastQueue: Sendable {
   ) -> Int {
     // Space only shrinks, so one pass in order equals "the largest that fits of the least sent tier, again and again".
     var used = 0
-    for index in entries.indices {
+    var kept = 0
+    var position = 0
+    while position < places.count {
       if parts.count >= maximumParts || budget - used < overhead + Self.minimumMessageBytes { break }
-      let size = entries[index].bytes.count + overhead
-      if size > budget - used { continue }
+      let place = places[position]
+      let size = entries[Int(place.slot)].bytes.count + overhead
+      position += 1
+      if size > budget - used {
+        places[kept] = place
+        kept += 1
+        continue
+      }
       used += size
-      parts.append(entries[index].bytes)
-      taken.append(index)
+      parts.append(entries[Int(place.slot)].bytes)
+      taken.append(place)
     }
-    var again: [Entry] = []
-    while let index = taken.popLast() {
-      var entry = entries.remove(at: index)
-      entry.transmits += 1
-      if entry.transmits >= limit { finish(entry) } else { again.append(entry) }
+    places.removeSubrange(kept..<position)
+    for place in taken {
+      if place.transmits + 1 >= limit { finish(place) } else { insert(place.transmitted) }
     }
-    for entry in again { insert(entry) }
+    taken.removeAll(keepingCapacity: true)
     return used
   }
 
@@ -101,21 +125,25 @@ public struct BroadcastQueue: Sendable {
   }
 
   public mutating func removeAll() {
-    for entry in entries { finish(entry) }
-    entries.removeAll()
+    for place in places { finish(place) }
+    places.removeAll()
   }
 
-  private mutating func finish(_ entry: Entry) {
-    if let token = entry.token { finished.append(token) }
+  /// The message is done; its place is no longer in `places`.
+  private mutating func finish(_ place: Place) {
+    let slot = Int(place.slot)
+    if let token = entries[slot].token { finished.append(token) }
+    entries[slot] = Entry(bytes: [])
+    free.append(place.slot)
   }
 
-  private mutating func insert(_ entry: Entry) {
+  private mutating func insert(_ place: Place) {
     var low = 0
-    var high = entries.count
+    var high = places.count
     while low < high {
       let middle = (low + high) / 2
-      if entries[middle].precedes(entry) { low = middle + 1 } else { high = middle }
+      if places[middle] < place { low = middle + 1 } else { high = middle }
     }
-    entries.insert(entry, at: low)
+    places.insert(place, at: low)
   }
 }

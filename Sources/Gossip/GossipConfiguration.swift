@@ -25,9 +25,22 @@ public struct GossipConfiguration: Sendable {
   public var suspicionMaximumMultiplier = 6
   public var pushPullInterval: Interval = .seconds(60)
   public var pushPullScaleThreshold = 32
+  /// While the pool grows fast, about this long passes between exchanges of ours with random nodes; nil: only those
+  /// that are due anyhow.
+  public var catchUpInterval: Interval? = .seconds(1)
+  /// So many unknown nodes since the last such exchange make the next one worth its bytes.
+  public var catchUpStrangers = 16
   public var probeInterval: Interval = .seconds(5)
   public var probeTimeout: Interval = .seconds(3)
   public var usesStreamPings = true
+  /// A suspect is told of the suspicion together with the next ping (Lifeguard's buddy system).
+  public var tellsSuspects = true
+  /// A node that we hold for dead is told so when it pings us, so that it comes back at once.
+  public var tellsDead = true
+  /// How long a helper waits before it says that its ping had no answer; nil: `probeTimeout`.
+  public var nackTimeout: Interval?
+  /// Timing among neighbours; nil: the same for everybody. Neighbours are named by the layer above.
+  public var near: NearTiming? = NearTiming()
   /// The health score stays below this.
   public var awarenessMaximum = 8
   public var gossipInterval: Interval = .milliseconds(500)
@@ -83,6 +96,7 @@ public struct GossipConfiguration: Sendable {
   /// Timing for one local network, the default of Serf agents.
   public static func lan(name: String, address: SocketAddress) -> GossipConfiguration {
     var configuration = GossipConfiguration(name: name, address: address)
+    configuration.near = nil
     configuration.streamTimeout = .seconds(10)
     configuration.suspicionMultiplier = 4
     configuration.pushPullInterval = .seconds(30)
@@ -93,4 +107,15 @@ public struct GossipConfiguration: Sendable {
     configuration.gossipToTheDeadTime = .seconds(30)
     return configuration
   }
+}
+
+/// Failure detection among neighbours: as fast as in one local network, while the rest of the pool is far away.
+public struct NearTiming: Hashable, Sendable {
+  public var probeInterval: Interval = .seconds(1)
+  public var probeTimeout: Interval = .milliseconds(500)
+  /// Shorter than what is left of `probeInterval` after `probeTimeout`, so that the answer of a helper comes in time.
+  public var nackTimeout: Interval = .milliseconds(400)
+  public var suspicionMultiplier = 8
+
+  public init() {}
 }

@@ -6,6 +6,8 @@ import Wire
 public protocol GossipLayer {
   /// May this node be in the pool? Asked for every alive message, our own included.
   func admits(_ node: AliveMessage) -> Bool
+  /// How close the node with these tags is; asked when tags are new.
+  func kinship(of metadata: RawSpan) -> Kinship
   /// May an explicit join bring this entry in? `nil` admits; a reason refuses the whole exchange.
   func refusal(of entry: PushPullNode) -> String?
 
@@ -42,6 +44,17 @@ public protocol GossipLayer {
 
 extension GossipLayer {
   public func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool { false }
+  public func kinship(of metadata: RawSpan) -> Kinship { .stranger }
+}
+
+/// Which rules a node and we may follow together. Only rules that peers cannot tell apart on the wire depend on it.
+public enum Kinship: Hashable, Sendable {
+  /// Follows memberlist's rules.
+  case stranger
+  /// Follows our rules, somewhere else.
+  case kin
+  /// Follows our rules, in the same local network.
+  case neighbour
 }
 
 /// Names one outbound state exchange between the machine and the layer above.

@@ -51,6 +51,9 @@ extension GossipMachine {
           name: alive.node.copy(), address: address, metadata: alive.metadata.copy(), versions: versions,
           incarnation: alive.incarnation, state: .alive, stateChange: now),
         effects: &effects)
+      nodes[id].kinship = above.kinship(of: alive.metadata)
+      noteNeighbour(id, at: now, effects: &effects)
+      noteStranger(at: now, effects: &effects)
       queueAlive(id)
       above.handleJoined(nodes[id], at: now, effects: &effects)
       return
@@ -84,11 +87,15 @@ extension GossipMachine {
     nodes[id].versions = versions
     nodes[id].incarnation = alive.incarnation
     nodes[id].address = address
-    if isChanged { nodes[id].metadata = alive.metadata.copy() }
+    if isChanged {
+      nodes[id].metadata = alive.metadata.copy()
+      nodes[id].kinship = above.kinship(of: alive.metadata)
+    }
     if record.state != .alive {
       nodes[id].state = .alive
       nodes[id].stateChange = now
     }
+    if wasGone || isChanged { noteNeighbour(id, at: now, effects: &effects) }
     queueAlive(id)
     if wasGone {
       above.handleJoined(nodes[id], at: now, effects: &effects)
@@ -116,7 +123,7 @@ extension GossipMachine {
     nodes[id].incarnation = message.incarnation
     nodes[id].state = .suspect
     nodes[id].stateChange = now
-    nodes[id].suspicion = Suspicion(configuration: configuration, nodes: poolSize, accuser: message.from, at: now)
+    nodes[id].suspicion = makeSuspicion(of: id, accuser: message.from, at: now)
     suspects.append(id)
   }
 
@@ -156,6 +163,10 @@ extension GossipMachine {
   mutating func expireSuspicions(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
     for id in suspects {
       guard let suspicion = nodes[id].suspicion, now >= suspicion.deadline else { continue }
+      if mustWait(for: id, suspicion, at: now) {
+        nodes[id].suspicion?.postpone(until: now + suspicion.recheckInterval)
+        continue
+      }
       let name = nodes[id].name
       let from = configuration.name
       effects.log.log(
@@ -176,6 +187,24 @@ extension GossipMachine {
     guard !forgotten.isEmpty else { return }
     ring.removeAll { forgotten.contains($0) }
     for id in forgotten { nodes.remove(id) }
+  }
+
+  /// Takes nodes for known and alive without a word to anybody: a simulation may begin in the middle of a pool's life.
+  public mutating func adopt(
+    _ peers: [(name: [UInt8], address: SocketAddress)], at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
+  ) {
+    queue.removeAll()
+    for peer in peers where nodes.find(peer.name.bytes) == nil {
+      let id = addNode(
+        NodeRecord(
+          name: peer.name, address: peer.address, metadata: [], versions: .nomad, incarnation: 1, state: .alive,
+          stateChange: now),
+        effects: &effects)
+      nodes[id].kinship = above.kinship(of: RawSpan())
+      noteNeighbour(id, at: now, effects: &effects)
+      above.handleJoined(nodes[id], at: now, effects: &effects)
+    }
   }
 
   private mutating func addNode(_ record: NodeRecord, effects: inout Effects) -> Int {

@@ -65,7 +65,7 @@ extension GossipMachine {
     let body = message.extracting(1..<message.byteCount)
     do throws(WireError) {
       switch GossipMessageKind(rawValue: message.byte(at: 0)) {
-      case .ping: handlePing(try PingMessage(body), from: peer, above: &above, effects: &effects)
+      case .ping: handlePing(try PingMessage(body), from: peer, at: now, above: &above, effects: &effects)
       case .indirectPing:
         handleIndirectPing(try IndirectPingMessage(body), from: peer, at: now, above: &above, effects: &effects)
       case .ack: handleAck(try AckMessage(body), at: now, effects: &effects)

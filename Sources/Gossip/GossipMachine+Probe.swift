@@ -1,7 +1,7 @@
 import Base
 import Wire
 
-/// The probe in progress (gossip.md 5.7). There is at most one.
+/// The probe in progress (gossip.md 5.7). There is at most one in each lane.
 struct Probe: Sendable {
   enum Phase: Sendable {
     /// Waiting for the direct ack; next: `indirect`, or the end.
@@ -37,19 +37,29 @@ struct Relay: Sendable {
 extension GossipMachine {
   // MARK: Our probes
 
-  mutating func advanceProbe(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
-    if let current = probe, now >= current.deadline {
+  mutating func advanceProbe(
+    _ reach: Reach, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    if let current = self[reach].current, now >= current.deadline {
       switch current.phase {
-      case .direct where now < current.finalDeadline: probeIndirectly(at: now, above: &above, effects: &effects)
-      case .direct, .indirect: finishProbe(at: now, above: &above, effects: &effects)
+      case .direct where now < current.finalDeadline: probeIndirectly(reach, at: now, above: &above, effects: &effects)
+      case .direct, .indirect: finishProbe(reach, at: now, above: &above, effects: &effects)
       }
     }
-    guard now >= nextProbe else { return }
+    guard now >= self[reach].next else { return }
     // Missed ticks are not made up, and a tick during a stretched probe is skipped.
-    nextProbe = nextProbe + configuration.probeInterval
-    if nextProbe <= now { nextProbe = now + configuration.probeInterval }
-    guard probe == nil, let node = nextProbeTarget(at: now, effects: &effects) else { return }
-    startProbe(of: node, at: now, above: &above, effects: &effects)
+    let interval = probeInterval(reach)
+    self[reach].next += interval
+    if self[reach].next <= now { self[reach].next = now + interval }
+    guard self[reach].current == nil, let node = nextTarget(reach, at: now, effects: &effects) else { return }
+    startProbe(of: node, reach, at: now, above: &above, effects: &effects)
+  }
+
+  private mutating func nextTarget(_ reach: Reach, at now: Instant, effects: inout Effects) -> Int? {
+    switch reach {
+    case .far: nextProbeTarget(at: now, effects: &effects)
+    case .near: nextNeighbour(effects: &effects)
+    }
   }
 
   private mutating func nextProbeTarget(at now: Instant, effects: inout Effects) -> Int? {
@@ -62,24 +72,24 @@ extension GossipMachine {
       guard ringPosition < ring.count else { return nil }
       let id = ring[ringPosition]
       ringPosition += 1
-      if id != localID && !nodes[id].state.isGone { return id }
+      if id != localID && !nodes[id].state.isGone && !isNeighbour(id) { return id }
     }
     return nil
   }
 
   private mutating func startProbe(
-    of id: Int, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+    of id: Int, _ reach: Reach, at now: Instant, above: inout some GossipLayer, effects: inout Effects
   ) {
     let sequence = nextSequence()
-    let interval = configuration.probeInterval * (awareness + 1)
-    probe = Probe(
-      node: id, sequence: sequence, sent: now, directDeadline: now + configuration.probeTimeout,
+    let interval = probeInterval(reach) * (awareness + 1)
+    self[reach].current = Probe(
+      node: id, sequence: sequence, sent: now, directDeadline: now + probeTimeout(reach),
       finalDeadline: now + interval)
     let name = nodes[id].name
     let address = nodes[id].address
     let source = local.address
     let own = configuration.name
-    if nodes[id].state == .alive {
+    if nodes[id].state == .alive || !configuration.tellsSuspects {
       sendControl(to: address, above: &above, effects: &effects) { out in
         PingMessage.encode(sequence: sequence, node: name, source: source, sourceNode: own, into: &out)
       }
@@ -94,13 +104,14 @@ extension GossipMachine {
   }
 
   private mutating func probeIndirectly(
-    at now: Instant, above: inout some GossipLayer, effects: inout Effects
+    _ reach: Reach, at now: Instant, above: inout some GossipLayer, effects: inout Effects
   ) {
-    guard var current = probe else { return }
+    guard var current = self[reach].current else { return }
     current.phase = .indirect
     let target = nodes[current.node]
+    // Whoever helps a neighbour must know the same timing.
     let helpers = randomNodes(configuration.indirectChecks, effects: &effects) { id, node in
-      id != current.node && node.state == .alive
+      id != current.node && node.state == .alive && (reach == .far || node.kinship == .neighbour)
     }
     let source = local.address
     let own = configuration.name
@@ -118,14 +129,17 @@ extension GossipMachine {
         to: target.address, role: .probe(sequence: current.sequence, node: current.node),
         deadline: current.finalDeadline, at: now, effects: &effects)
     }
-    probe = current
+    self[reach].current = current
   }
 
-  private mutating func finishProbe(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
-    guard let current = probe else { return }
-    probe = nil
+  private mutating func finishProbe(
+    _ reach: Reach, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard let current = self[reach].current else { return }
+    self[reach].current = nil
     let name = nodes[current.node].name
     if current.hasStreamAnswer {
+      nodes[current.node].lastHeard = now
       count(\.probesSucceeded)
       changeAwareness(by: -1)
       effects.log.log(
@@ -146,8 +160,10 @@ extension GossipMachine {
   }
 
   mutating func handleAck(_ ack: AckMessage, at now: Instant, effects: inout Effects) {
-    if let current = probe, current.sequence == ack.sequence {
-      probe = nil
+    for reach in Reach.allCases {
+      guard let current = self[reach].current, current.sequence == ack.sequence else { continue }
+      nodes[current.node].lastHeard = now
+      self[reach].current = nil
       count(\.probesSucceeded)
       changeAwareness(by: -1)
       return
@@ -160,23 +176,34 @@ extension GossipMachine {
   }
 
   mutating func handleNack(_ nack: NackMessage) {
-    if probe?.sequence == nack.sequence { probe?.receivedNacks += 1 }
+    for reach in Reach.allCases where self[reach].current?.sequence == nack.sequence {
+      self[reach].current?.receivedNacks += 1
+    }
   }
 
   /// The stream of a probe was answered.
   mutating func handleStreamAck(sequence: UInt32) {
-    if probe?.sequence == sequence { probe?.hasStreamAnswer = true }
+    for reach in Reach.allCases where self[reach].current?.sequence == sequence {
+      self[reach].current?.hasStreamAnswer = true
+    }
   }
 
   // MARK: Others' probes
 
   mutating func handlePing(
-    _ ping: PingMessage, from peer: SocketAddress, above: inout some GossipLayer, effects: inout Effects
+    _ ping: PingMessage, from peer: SocketAddress, at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
   ) {
     guard ping.node.byteCount == 0 || ping.node.equals(configuration.name) else { return count(.misaddressed) }
     let sequence = ping.sequence
     let payload = ackPayload
     let destination = replyAddress(ping.sourceAddress, port: ping.sourcePort, packetFrom: peer)
+    if let id = nodes.find(ping.sourceNode), nodes[id].address == peer {
+      nodes[id].lastHeard = now
+      if nodes[id].state == .dead, configuration.tellsDead {
+        return tellDead(id, sequence: sequence, effects: &effects)
+      }
+    }
     sendControl(to: destination, above: &above, effects: &effects) { out in
       AckMessage.encode(sequence: sequence, payload: payload, into: &out)
     }
@@ -198,7 +225,7 @@ extension GossipMachine {
       Relay(
         sequence: sequence, requesterSequence: request.sequence,
         requester: replyAddress(request.sourceAddress, port: request.sourcePort, packetFrom: peer),
-        wantsNack: request.wantsNack, deadline: now + configuration.probeTimeout))
+        wantsNack: request.wantsNack, deadline: now + nackTimeout(for: target)))
     let name = request.node.copy()
     let source = local.address
     let own = configuration.name

@@ -19,6 +19,21 @@ extension GossipMachine {
     for id in chosen { exchange(with: nodes[id].address, isJoin: false, token: nil, at: now, effects: &effects) }
   }
 
+  /// Many nodes at once came to be known: gossip carries a dozen in a packet and repeats each many times, so a large
+  /// pool that forms takes minutes by gossip alone. One exchange carries everybody.
+  mutating func noteStranger(at now: Instant, effects: inout Effects) {
+    strangers += 1
+    guard let interval = configuration.catchUpInterval, strangers >= configuration.catchUpStrangers, nextCatchUp == nil
+    else { return }
+    nextCatchUp = now + interval / 2 + effects.random.interval(.zero, interval)
+  }
+
+  mutating func catchUp(at now: Instant, effects: inout Effects) {
+    nextCatchUp = nil
+    strangers = 0
+    exchangeWithRandomNode(at: now, effects: &effects)
+  }
+
   mutating func sendState(
     on id: ConnectionID, isJoin: Bool, isDialer: Bool, above: inout some GossipLayer, effects: inout Effects
   ) {

@@ -32,15 +32,21 @@ public struct GossipMachine {
   var leaveToken: BroadcastQueue.Token?
 
   var queue: BroadcastQueue
-  var probe: Probe?
+  var far: ProbeLane
+  var near = ProbeLane(next: .distantFuture)
+  /// Neighbours of the current round of the near lane.
+  var nearRing: [Int] = []
   var relays: [Relay] = []
   var streams: [GossipStream] = []
   /// Ids of nodes with a running suspicion.
   var suspects: [Int] = []
 
-  var nextProbe: Instant
   var nextGossip: Instant
   var nextPushPull: Instant
+  /// When we ask somebody for his whole state because the pool grows fast.
+  var nextCatchUp: Instant?
+  /// Nodes that came to be known since we last asked.
+  var strangers = 0
   var urgentGossip: Instant?
   var lastUrgentGossip: Instant?
   var urgentCredit: Int
@@ -65,7 +71,7 @@ public struct GossipMachine {
     self.cipher = cipher
     queue = BroadcastQueue(
       maximumEntries: configuration.maximumNodes, maximumMessageBytes: configuration.maximumBroadcastBytes)
-    nextProbe = now + effects.random.interval(.zero, configuration.probeInterval)
+    far = ProbeLane(next: now + effects.random.interval(.zero, configuration.probeInterval))
     nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
     nextComplaint = now
@@ -89,9 +95,10 @@ public struct GossipMachine {
 
   /// When to call `handleTimeout`.
   public var deadline: Instant? {
-    var result = probe.map { $0.deadline } ?? nextProbe
+    var result = min(far.deadline, near.deadline)
     if poolSize > 1 { result = min(result, nextPushPull) }
     if let urgentGossip { result = min(result, urgentGossip) }
+    if let nextCatchUp { result = min(result, nextCatchUp) }
     if !queue.isEmpty, poolSize > 1 { result = min(result, nextGossip) }
     for relay in relays { result = min(result, relay.deadline) }
     for stream in streams { result = min(result, stream.deadline) }
@@ -109,7 +116,8 @@ public struct GossipMachine {
     expireStreams(at: now, above: &above, effects: &effects)
     expireRelays(at: now, effects: &effects)
     expireSuspicions(at: now, above: &above, effects: &effects)
-    advanceProbe(at: now, above: &above, effects: &effects)
+    advanceProbe(.far, at: now, above: &above, effects: &effects)
+    if configuration.near != nil { advanceProbe(.near, at: now, above: &above, effects: &effects) }
     if now >= nextPushPull {
       nextPushPull =
         now
@@ -117,6 +125,7 @@ public struct GossipMachine {
           base: configuration.pushPullInterval, threshold: configuration.pushPullScaleThreshold, nodes: poolSize)
       exchangeWithRandomNode(at: now, effects: &effects)
     }
+    if let due = nextCatchUp, now >= due { catchUp(at: now, effects: &effects) }
     if let due = urgentGossip, now >= due { gossipUrgently(at: now, above: &above, effects: &effects) }
     if now >= nextGossip {
       let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
@@ -216,6 +225,8 @@ public struct GossipMachine {
     awareness = min(max(awareness + delta, 0), configuration.awarenessMaximum - 1)
   }
 
+  private static let smallPool = 64
+
   var retransmitLimit: Int {
     GossipTiming.retransmitLimit(multiplier: configuration.retransmitMultiplier, nodes: poolSize)
   }
@@ -224,6 +235,15 @@ public struct GossipMachine {
   mutating func randomNodes(
     _ count: Int, effects: inout Effects, where isWanted: (Int, NodeRecord) -> Bool
   ) -> [Int] {
+    // In a large pool most guesses are good, and looking at everybody for three of them is not.
+    if ring.count > Self.smallPool {
+      var chosen: [Int] = []
+      for _ in 0..<count * 4 where chosen.count < count {
+        let id = ring[effects.random.below(ring.count)]
+        if id != localID, isWanted(id, nodes[id]), !chosen.contains(id) { chosen.append(id) }
+      }
+      if chosen.count == count { return chosen }
+    }
     candidateScratch.removeAll(keepingCapacity: true)
     for id in ring where id != localID && isWanted(id, nodes[id]) { candidateScratch.append(id) }
     let wanted = min(count, candidateScratch.count)

@@ -12,6 +12,10 @@ public struct NodeRecord: NamedRecord, Sendable {
   public internal(set) var state: NodeState
   /// When `state` changed last.
   public internal(set) var stateChange: Instant
+  /// What the layer above says about us and the node.
+  var kinship = Kinship.stranger
+  /// When the node last answered a probe of ours, by whatever way, or pinged us.
+  var lastHeard = Instant(nanoseconds: .min)
   /// Runs while the node is suspect.
   var suspicion: Suspicion?
   /// A broadcast about the node was queued at some time, so the queue must be searched before the next one.

@@ -7,20 +7,30 @@ struct Suspicion: Sendable {
   private let minimum: Interval
   private let maximum: Interval
   private let wanted: Int
-  private var confirmations = 0
+  private(set) var confirmations = 0
   /// Everybody who accused so far, the first one included; at most `wanted + 1` names.
   private var accusers: [[UInt8]]
 
-  init(configuration: GossipConfiguration, nodes n: Int, accuser: RawSpan, at now: Instant) {
-    minimum = GossipTiming.suspicionMinimum(
-      multiplier: configuration.suspicionMultiplier, nodes: n, probeInterval: configuration.probeInterval)
-    maximum = minimum * configuration.suspicionMaximumMultiplier
-    let confirmations = configuration.suspicionMultiplier - 2
-    wanted = n - 2 < confirmations ? 0 : max(0, confirmations)
+  /// For a neighbour, the pace at which an end that must wait is looked at again; else zero.
+  let recheckInterval: Interval
+
+  /// `minimum` is the time with all confirmations, `wanted` their number; zero lets the suspicion last `minimum`.
+  init(
+    minimum: Interval, maximum: Interval, wanted: Int, recheckInterval: Interval = .zero, accuser: RawSpan,
+    at now: Instant
+  ) {
+    self.minimum = minimum
+    self.maximum = maximum
+    self.wanted = wanted
+    self.recheckInterval = recheckInterval
     start = now
     deadline = now + (wanted < 1 ? minimum : maximum)
     accusers = [accuser.copy()]
   }
+
+  var isNear: Bool { recheckInterval > .zero }
+
+  mutating func postpone(until time: Instant) { deadline = time }
 
   /// True when the accusation is news and worth passing on.
   mutating func confirm(from accuser: RawSpan) -> Bool {

@@ -106,6 +106,15 @@ extension SerfLayer: GossipLayer {
     return other
   }
 
+  /// Servers that say they are of our making and of our region.
+  func kinship(of metadata: RawSpan) -> Kinship {
+    let own = configuration.tags
+    guard own["nomadd"] != nil else { return .stranger }
+    let tags = SerfTags(metadata: metadata)
+    guard tags["nomadd"] != nil else { return .stranger }
+    return tags["region"] == own["region"] ? .neighbour : .kin
+  }
+
   func refusal(of entry: PushPullNode) -> String? {
     switch configuration.admission {
     case .anybody: return nil

@@ -92,7 +92,7 @@ extension RaftMachine {
   private mutating func setRoundDeadline(at now: Instant, effects: inout Effects) {
     var length = timings.electionTimeout
     if let early = earlyUntil, now < early { length = timings.campaignStagger }
-    electionDeadline = now + effects.random.interval(length, length * 2)
+    electionDeadline = now + effects.random.interval(length, length + (timings.timeoutSpread ?? length))
   }
 
   private func makeBallot(term: Term, isPreVote: Bool) -> Ballot {

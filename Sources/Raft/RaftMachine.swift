@@ -142,7 +142,8 @@ struct RaftMachine {
   }
 
   mutating func restartElectionTimer(at now: Instant, effects: inout Effects) {
-    electionDeadline = now + effects.random.interval(timings.heartbeatTimeout, timings.heartbeatTimeout * 2)
+    let shortest = timings.heartbeatTimeout
+    electionDeadline = now + effects.random.interval(shortest, shortest + (timings.timeoutSpread ?? shortest))
   }
 
   // MARK: Commit

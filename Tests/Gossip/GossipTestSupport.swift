@@ -23,8 +23,10 @@ struct RecordingLayer: GossipLayer {
   var merged: [[UInt8]] = []
   var outcomes: [ExchangeOutcome] = []
   var refused: String?
+  var relation = Kinship.stranger
 
   func admits(_ node: AliveMessage) -> Bool { refused == nil || node.node.text() != refused }
+  func kinship(of metadata: RawSpan) -> Kinship { relation }
   func refusal(of entry: PushPullNode) -> String? { entry.name.text() == refused ? "not wanted" : nil }
 
   mutating func handleJoined(_ node: NodeRecord, at now: Instant, effects: inout Effects) {

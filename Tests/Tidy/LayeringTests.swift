@@ -31,6 +31,7 @@ import Testing
       "Agent": foundations.union(machines).union(roles).union(shells).union(["Archive", "Security"]),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Archive", "Base", "HTTP", "Configuration", "Wire"],
+      "nomad-experiments": foundations.union(["Gossip", "Raft"]),
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
       "nomad-bench": foundations.union([
@@ -68,7 +69,7 @@ import Testing
     let withFoundation: Set<String> = [
       "Configuration", "API", "Agent", "nomadd", "nomad", "nomad-bench", "nomad-fuzz", "Harness",
     ]
-    let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry"]
+    let withLibrary: Set<String> = ["Reactor", "Durable", "Telemetry", "nomad-experiments"]
     for file in SourceTree.sources where !withFoundation.contains(file.module) {
       for name in file.imports where Self.platform.contains(name) {
         #expect(["Glibc", "Musl"].contains(name) && withLibrary.contains(file.module), "\(file.path) imports \(name)")

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Base
+
+@main struct NomadExperiments: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nomad-experiments",
+    abstract: "Repeats published experiments with our protocol machines, on a virtual network.",
+    discussion: "Prints Markdown. Exit status 1 when a figure is outside of its pass band.")
+
+  @Flag(help: "Fewer trials and smaller pools: enough to notice that something broke.") var quick = false
+  @Option(help: "Everything random is drawn from it.") var seed: UInt64 = 1
+  @Option(help: "Only these, for instance S1,S4; all if not given.") var only: String?
+
+  func run() async throws {
+    let scale = Scale(isQuick: quick)
+    let experiments: [(name: String, run: @Sendable (Scale, UInt64) async -> Report)] = [
+      ("S1", { await SwimDetection.run($0, seed: $1) }),
+      ("S2", { await LifeguardTable.run($0, seed: $1) }),
+      ("S3", { await RapidBootstrap.run($0, seed: $1) }),
+      ("S4", { await SerfConvergence.run($0, seed: $1) }),
+      ("S5", { await RaftElections.run($0, seed: $1) }),
+      ("N1", { await NeighbourDetection.run($0, seed: $1) }),
+    ]
+    let wanted = only.map { $0.split(separator: ",").map(String.init) }
+    print(Self.preface(command: command, seed: seed))
+    var failures = 0
+    for experiment in experiments where wanted?.contains(experiment.name) ?? true {
+      let report = await experiment.run(scale, seed)
+      print(report.markdown)
+      failures += report.checks.count { !$0.passes }
+    }
+    if failures > 0 { throw ChecksFailed(count: failures) }
+  }
+
+  private var command: String {
+    var words = ["nomad-experiments"]
+    if quick { words.append("--quick") }
+    if let only { words.append("--only \(only)") }
+    return (words + ["--seed \(seed)"]).joined(separator: " ")
+  }
+
+  private static func preface(command: String, seed: UInt64) -> String {
+    """
+    # Experiments
+
+    Published results, repeated with our own protocol machines on a virtual network (`make experiments`). This file is
+    the output of `\(command)`; the same seed gives the same figures on every machine.
+
+    """
+  }
+}
+
+struct ChecksFailed: Error, CustomStringConvertible {
+  let count: Int
+  var description: String { "\(count) checks failed" }
+}

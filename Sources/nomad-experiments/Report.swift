@@ -1,0 +1,81 @@
+import Base
+
+/// A table of one experiment, and whether its figures are where they should be.
+struct Report: Sendable {
+  let title: String
+  /// What was done, and what it stands for; Markdown.
+  let words: String
+  var header: [String]
+  var rows: [[String]] = []
+  var checks: [Check] = []
+
+  struct Check: Sendable {
+    let name: String
+    let band: String
+    let value: String
+    let passes: Bool
+  }
+
+  mutating func check(_ name: String, _ value: Double, _ band: ClosedRange<Double>, unit: String = "") {
+    checks.append(
+      Check(
+        name: name, band: "\(number(band.lowerBound)) to \(number(band.upperBound))\(unit)",
+        value: number(value) + unit, passes: band.contains(value)))
+  }
+
+  var markdown: String {
+    var lines = ["## \(title)", "", words, ""]
+    lines.append("| " + header.joined(separator: " | ") + " |")
+    lines.append("|" + header.enumerated().map { $0.offset == 0 ? "---" : "---:" }.joined(separator: "|") + "|")
+    for row in rows { lines.append("| " + row.joined(separator: " | ") + " |") }
+    if !checks.isEmpty {
+      lines += ["", "| Check | Pass band | Measured | |", "|---|---:|---:|---|"]
+      for check in checks {
+        lines.append("| \(check.name) | \(check.band) | \(check.value) | \(check.passes ? "pass" : "**FAIL**") |")
+      }
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+/// Up to three significant digits after the point, without an exponent.
+func number(_ value: Double, digits: Int = 2) -> String {
+  guard value.isFinite else { return "-" }
+  let magnitude = value.magnitude
+  let places = magnitude >= 1000 ? 0 : magnitude >= 100 ? min(digits, 1) : digits
+  var scale = 1.0
+  for _ in 0..<places { scale *= 10 }
+  let scaled = (value * scale).rounded()
+  let whole = Int(scaled / scale)
+  guard places > 0 else { return "\(Int(scaled))" }
+  let fraction = Int(scaled.magnitude.truncatingRemainder(dividingBy: scale))
+  let text = String(fraction)
+  let sign = scaled < 0 && whole == 0 ? "-" : ""
+  var tail = String(repeating: "0", count: places - text.count) + text
+  while tail.hasSuffix("0") { tail.removeLast() }
+  return tail.isEmpty ? "\(sign)\(whole)" : "\(sign)\(whole).\(tail)"
+}
+
+extension Array where Element == Double {
+  var mean: Double { isEmpty ? .nan : reduce(0, +) / Double(count) }
+
+  /// The value that `share` of all are not above.
+  func quantile(_ share: Double) -> Double {
+    guard !isEmpty else { return .nan }
+    let ordered = sorted()
+    let position = Int((share * Double(ordered.count)).rounded(.up)) - 1
+    return ordered[Swift.min(Swift.max(position, 0), ordered.count - 1)]
+  }
+
+  var median: Double { quantile(0.5) }
+}
+
+/// Runs trials side by side and keeps their order.
+func inParallel<Result: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) -> Result) async -> [Result] {
+  await withTaskGroup(of: (Int, Result).self) { group in
+    for index in 0..<count { group.addTask { (index, body(index)) } }
+    var results: [(Int, Result)] = []
+    for await result in group { results.append(result) }
+    return results.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+}
