@@ -50,7 +50,7 @@ struct ClientSearches: Sendable {
 extension ServerMachine {
   /// For the way to the client and back.
   static let clientCallTimeout = Interval.seconds(10)
-  static let connectionQuestionTimeout = Interval.seconds(2)
+  static let clientQuestionTimeout = Interval.seconds(2)
 
   /// Precondition: the request is for the own region. Answered from the own state: a node that has just registered may
   /// be unknown here for a moment, which is cheaper than a way over the leader for every question.
@@ -87,7 +87,7 @@ extension ServerMachine {
     var calls: [(CallID, SocketAddress)] = []
     for server in others {
       let call = rpc.call(
-        .statusHasNodeConnection, to: server.address, deadline: now.instant + Self.connectionQuestionTimeout,
+        .statusHasNodeConnection, to: server.address, deadline: now.instant + Self.clientQuestionTimeout,
         at: now.instant, effects: &effects
       ) { out in
         out.packMapHeader(1 + options.fieldCount)
@@ -102,7 +102,7 @@ extension ServerMachine {
   }
 
   /// An answer to `Status.HasNodeConn`.
-  mutating func handleConnectionAnswer(
+  mutating func handleClientSearchAnswer(
     _ call: CallID, _ outcome: RPCOutcome, in batch: borrowing RPCEventBatch, _ effects: inout Effects
   ) {
     var since: GoTime?

@@ -71,7 +71,7 @@ extension ServerMachine {
     } else if leadership.doubts.awaits(call) {
       handleDoubtAnswer(call, outcome, in: batch, &effects)
     } else if clientSearches.awaits(call) {
-      handleConnectionAnswer(call, outcome, in: batch, &effects)
+      handleClientSearchAnswer(call, outcome, in: batch, &effects)
     } else if handleBootstrapResponse(call, outcome, in: batch, &effects) {
     } else if handleMonitorAnswer(call, outcome, in: batch, &effects) {
     } else if leaving.awaits(call) {
