@@ -68,7 +68,6 @@ extension ServerMachine {
       expireHeartbeat(id, &effects)
     }
   }
-  }
 
   /// A drain is complete when no work is left on the node, and here there is none, unless a leader of Nomad's own put
   /// some there (rpc.md 5.6). O(nodes), once per drain.
