@@ -25,10 +25,12 @@ import Testing
       "Reactor": ["Base", "CLibUV", "CSystem"],
       "Durable": ["Base", "CLMDB"],
       "Telemetry": ["Base"],
+      "RaftSimulator": foundations.union(["Raft"]),
       "Simulator": foundations.union(machines).union(roles).subtracting(["HTTP"]),
       "Agent": foundations.union(machines).union(roles).union(shells).union(["Security"]),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Base", "HTTP", "Configuration", "Wire"],
+      "nomad-simulate": ["Raft", "RaftSimulator"],
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
       "nomad-bench": foundations.union(["HTTP", "RPC", "Reactor", "Harness"]),
