@@ -199,7 +199,9 @@ public struct ServerMachine {
       let worked =
         drainMembership(&effects) || drainRaft(&effects) || drainBootstrap(&effects) || drainRPC(&effects)
         || drainWatches(&effects)
-      if !worked { break }
+      if worked { continue }
+      guard canServeHeldReads else { break }
+      retryHeld(&effects)
     }
     reportStatus()
   }
