@@ -147,6 +147,8 @@ package final class ConsensusScenario {
       if cluster.servers[number].node?.isHalted == true { cluster.crash(number) }
       if cluster.servers[number].node == nil { cluster.start(number) }
     }
+    // The founder's first write was lost, and nobody else may found: the operator tries again.
+    if cluster.servers.allSatisfy({ $0.node?.isPristine == true }) { bootstrap() }
   }
 
   private func converge() {
