@@ -14,7 +14,7 @@ SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 DIST := $(SCRATCH)/dist
 RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
-.PHONY: help deps build release test up down bench sim experiments soak soak-writes install clean
+.PHONY: help deps build release test up down bench sim sim-raft sim-soak experiments soak soak-writes install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,15 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 	@first=$(SEED); echo "repeat with: make sim SEED=$$first RUNS=$(RUNS)"; \
 	NOMADD_SIM_SEED=$$first NOMADD_SIM_RUNS=$(RUNS) \
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
+
+sim-raft: deps ## Simulate Raft alone, optimised, with RUNS=3000 seeds from SEED=1 on
+	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-simulate
+	$(SCRATCH)/release/nomad-simulate --seed $(if $(filter command% env%,$(origin SEED)),$(SEED),1) \
+	  --runs $(if $(filter command% env%,$(origin RUNS)),$(RUNS),3000)
+
+sim-soak: deps ## Simulate Raft alone for MINUTES=10 from a fresh seed on
+	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-simulate
+	$(SCRATCH)/release/nomad-simulate --seed $(SEED) --minutes $(MINUTES)
 
 experiments: deps ## Repeat published experiments with our machines; writes docs/EXPERIMENTS.md. About a quarter of an hour
 	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-experiments

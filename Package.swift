@@ -65,6 +65,7 @@ let package = Package(
     module("Reactor", ["Base", "CLibUV", "CSystem"]),
     module("Durable", ["Base", "CLMDB"]),
     module("Telemetry", ["Base"]),
+    module("RaftSimulator", ["Raft"]),
     module("Simulator", ["Server", "Client"]),
     module(
       "Agent",
@@ -80,12 +81,13 @@ let package = Package(
       ]),
     executable("nomad-fuzz", ["Harness", "Membership", "Security", "Server", argumentParser]),
     executable("nomad-experiments", ["Gossip", "Raft", argumentParser]),
+    executable("nomad-simulate", ["RaftSimulator", argumentParser]),
 
     tests("Base", ["Base"]),
     tests("Wire", ["Wire"]),
     tests("Gossip", ["Gossip"], excluding: ["Corpus"]),
     tests("Membership", ["Membership"]),
-    tests("Raft", ["Raft"]),
+    tests("Raft", ["Raft", "RaftSimulator"]),
     tests("RPC", ["RPC"]),
     tests("Security", ["Security", "Server"]),
     tests("HTTP", ["HTTP"]),

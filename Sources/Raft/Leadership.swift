@@ -7,6 +7,9 @@ struct Leadership {
   /// The no-op of this term: once it is committed, configuration changes are allowed.
   var firstIndex: LogIndex = 0
   var transfer: Transfer?
+  /// TimeoutNow was sent in this term. Whoever obeys it, however late, overrides the promises of our followers, so the
+  /// lease counts no more: reads need a round of their own.
+  var hasHandedOver = false
 
   struct Transfer: Hashable {
     var target: String
@@ -49,7 +52,12 @@ struct PeerProgress {
   var refreshAt: Instant
   var heartbeatAt: Instant
   var isHeartbeatOpen = false
+  var heartbeatSentAt = Instant.start
   var heartbeatFailures = 0
+  /// When the newest heartbeat was sent that the peer answered: it followed us at that time or later.
+  var followedAt: Instant?
+  /// While a snapshot is on its way, and until the peer has what follows it: the log keeps everything after this.
+  var heldAfter: LogIndex?
   /// The server was removed; it is told until then, so that it learns of its removal.
   var departsAt: Instant?
 

@@ -19,8 +19,8 @@ extension RaftMachine {
     switch request {
     case .appendEntries(let append): handleAppendEntries(append, token, at: now, effects: &effects)
     case .requestVote(let vote): handleRequestVote(vote, token, at: now, effects: &effects)
-    case .requestPreVote(let vote): handleRequestPreVote(vote, token)
-    case .timeoutNow: handleTimeoutNow(token, at: now, effects: &effects)
+    case .requestPreVote(let vote): handleRequestPreVote(vote, token, at: now)
+    case .timeoutNow(let transfer): handleTimeoutNow(transfer, token, at: now, effects: &effects)
     case .installSnapshot(let snapshot): handleInstallSnapshot(snapshot, token, at: now, effects: &effects)
     }
   }
@@ -68,7 +68,8 @@ extension RaftMachine {
       return answerAppend(false, lastIndex, token)
     }
     // Only what this request vouches for: entries beyond it may still be replaced.
-    advanceCommit(to: min(request.commitIndex, verified), effects: &effects)
+    let limit = flaw == .commitBeyondVerified ? log.lastIndex : verified
+    advanceCommit(to: min(request.commitIndex, limit), effects: &effects)
     heardFromLeader(at: now, effects: &effects)
     answerAppend(true, lastIndex, token, whenDurable: verified)
   }
@@ -84,7 +85,7 @@ extension RaftMachine {
     // Committed entries are those of every later leader.
     if index <= commitIndex { return nil }
     guard let own = log.term(at: index) else { return log.lastIndex }
-    if own == expected { return nil }
+    if own == expected || flaw == .previousTermIgnored { return nil }
     // None of our entries of that term can be the leader's: skip the whole term, as the paper suggests (5.3). The
     // hint travels as a shorter last index, which leaders of any implementation follow.
     var candidate = index.previous

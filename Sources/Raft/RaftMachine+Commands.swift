@@ -47,9 +47,9 @@ extension RaftMachine {
     _ change: RaftConfigurationChange, at now: Instant, effects: inout Effects
   ) throws(RaftError) -> LogIndex {
     try checkLeading()
-    guard history.latestIndex <= commitIndex, commitIndex >= leadership.firstIndex else {
-      throw .configurationChangeInProgress
-    }
+    guard history.latestIndex <= commitIndex || flaw == .twoConfigurationChanges,
+      commitIndex >= leadership.firstIndex
+    else { throw .configurationChangeInProgress }
     let next = try history.latest.applying(change)
     if let defect = next.defect { throw .invalidConfiguration(defect) }
     let index = log.lastIndex.next
@@ -122,6 +122,7 @@ extension RaftMachine {
       leadership.peers[position].matchIndex == log.lastIndex
     else { return }
     leadership.transfer?.isSent = true
+    leadership.hasHandedOver = true
     let request = RaftRequest.timeoutNow(TimeoutNowRequest(header: header))
     outputs.append(.request(request, to: leadership.peers[position].server, .replication, .timeoutNow(term)))
   }

@@ -86,7 +86,11 @@ extension RaftMachine {
       effects.log.log(.warn, "nomad.raft", "Election timeout reached, restarting election")
     }
     setLeader(nil)
-    startPreVote(at: now, effects: &effects)
+    if configuration.rehearsal.isOldGeneration {
+      becomeCandidate(transfer: false, at: now, effects: &effects)
+    } else {
+      startPreVote(at: now, effects: &effects)
+    }
   }
 
   private mutating func setRoundDeadline(at now: Instant, effects: inout Effects) {

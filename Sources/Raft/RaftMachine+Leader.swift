@@ -43,18 +43,20 @@ extension RaftMachine {
   mutating func commitByCounting(at now: Instant, effects: inout Effects) {
     guard role == .leader else { return }
     let agreed = quorumValue(own: log.durableIndex, none: 0) { $0.matchIndex }
-    guard agreed > commitIndex, agreed >= leadership.firstIndex, agreed <= log.lastIndex else { return }
+    guard agreed > commitIndex, agreed <= log.lastIndex,
+      agreed >= leadership.firstIndex || flaw == .oldTermCommittedByCounting
+    else { return }
     advanceCommit(to: agreed, effects: &effects)
     guard role == .leader else { return }
     replicateToAll(at: now, effects: &effects)
-    if history.latestIndex <= commitIndex, ownServer == nil {
-      effects.log.log(.info, "nomad.raft", "removed ourself, stepping down")
+    if history.latestIndex <= commitIndex, !isVoter {
+      effects.log.log(.info, "nomad.raft", "no voter any more, stepping down")
       becomeFollower(term: term, at: now, effects: &effects)
     }
   }
 
   /// The greatest value that a majority of voters has reached.
-  private func quorumValue<V: Comparable>(own: V, none: V, _ value: (PeerProgress) -> V) -> V {
+  func quorumValue<V: Comparable>(own: V, none: V, _ value: (PeerProgress) -> V) -> V {
     var values: [V] = []
     for server in history.latest.servers where server.isVoter {
       if configuration.isSelf(server) {
@@ -82,7 +84,8 @@ extension RaftMachine {
       if !peer.isHeartbeatOpen, peer.departsAt == nil { result = min(result, peer.heartbeatAt) }
       if let end = peer.departsAt { result = min(result, end) }
       switch peer.state {
-      case .awaitingSnapshot, .sendingSnapshot: break
+      case .awaitingSnapshot: result = min(result, peer.retryAt)
+      case .sendingSnapshot: break
       case .probe:
         if peer.inFlight == 0 { result = min(result, peer.retryAt) }
       case .pipeline:
@@ -119,6 +122,7 @@ extension RaftMachine {
       let peer = leadership.peers[position]
       guard !peer.isHeartbeatOpen, peer.heartbeatAt <= now, peer.departsAt == nil else { continue }
       leadership.peers[position].isHeartbeatOpen = true
+      leadership.peers[position].heartbeatSentAt = now
       leadership.peers[position].heartbeatAt = now + effects.random.interval(tenth, tenth * 2)
       outputs.append(.request(.appendEntries(request), to: peer.server, .heartbeat, .heartbeat(term)))
     }
@@ -135,6 +139,10 @@ extension RaftMachine {
     if response.term > term { return becomeFollower(term: response.term, at: now, effects: &effects) }
     // Any answer counts as contact; success says nothing about the log.
     leadership.peers[position].lastContact = now
+    if response.success {
+      leadership.peers[position].followedAt =
+        flaw == .leaseFromArrival ? now : leadership.peers[position].heartbeatSentAt
+    }
     if leadership.peers[position].heartbeatFailures > 0 {
       // The peer is back: do not wait for the rest of a long back-off.
       leadership.peers[position].heartbeatFailures = 0
@@ -147,6 +155,8 @@ extension RaftMachine {
   mutating func handleHeartbeatFailure(of id: String, term asked: Term, at now: Instant) {
     guard role == .leader, asked == term, let position = leadership.position(of: id) else { return }
     leadership.peers[position].isHeartbeatOpen = false
+    // A peer whose connections break may be about to conclude that we are gone, and vote early.
+    leadership.peers[position].followedAt = nil
     heartbeatFailed(position, at: now)
   }
 

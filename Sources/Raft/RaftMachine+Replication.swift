@@ -11,7 +11,11 @@ extension RaftMachine {
     while role == .leader, !isHalted, leadership.peers[position].retryAt <= now {
       let peer = leadership.peers[position]
       switch peer.state {
-      case .awaitingSnapshot, .sendingSnapshot: return
+      case .awaitingSnapshot:
+        // The owner did not answer for a long time: ask again.
+        leadership.peers[position].state = .probe
+        continue
+      case .sendingSnapshot: return
       case .probe: guard peer.inFlight == 0 else { return }
       case .pipeline: guard peer.inFlight < configuration.limits.flight else { return }
       }
@@ -86,6 +90,7 @@ extension RaftMachine {
     let id = leadership.peers[position].server.id
     let isNew = index > leadership.peers[position].matchIndex
     if isNew { leadership.peers[position].matchIndex = index }
+    if let held = leadership.peers[position].heldAfter, index > held { leadership.peers[position].heldAfter = nil }
     leadership.peers[position].confirmedCommit = max(leadership.peers[position].confirmedCommit, commit)
     leadership.peers[position].nextIndex = max(leadership.peers[position].nextIndex, index.next)
     if isCurrent, leadership.peers[position].state == .probe { leadership.peers[position].state = .pipeline }

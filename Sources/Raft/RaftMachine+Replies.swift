@@ -52,5 +52,7 @@ extension RaftMachine {
       peersWithIdentity.count < RaftWire.maximumServers
     else { return }
     peersWithIdentity.insert(id)
+    // It was upgraded, or closed a connection for another reason than not knowing pre-votes.
+    if let address = header?.identity?.address { withoutPreVote.remove(address) }
   }
 }

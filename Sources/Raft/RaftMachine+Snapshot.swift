@@ -18,6 +18,7 @@ extension RaftMachine {
       return
     }
     leadership.peers[position].state = .awaitingSnapshot
+    leadership.peers[position].retryAt = now + timings.ioTimeout
     events.append(.snapshotWanted)
   }
 
@@ -32,15 +33,17 @@ extension RaftMachine {
     let item = history.item(at: index)
     let metadata = SnapshotMetadata(
       index: index, term: snapshotTerm, configuration: item.configuration, configurationIndex: item.index)
-    if role == .leader { sendSnapshot(metadata, state) }
+    if role == .leader { sendSnapshot(metadata, state, at: now) }
     guard index > log.snapshotIndex, !isSavingSnapshot else { return }
     isSavingSnapshot = true
     storage.append(.saveSnapshot(makeTicket(.ownSnapshot(metadata)), metadata, state))
   }
 
-  private mutating func sendSnapshot(_ metadata: SnapshotMetadata, _ state: [UInt8]) {
+  private mutating func sendSnapshot(_ metadata: SnapshotMetadata, _ state: [UInt8], at now: Instant) {
     for position in leadership.peers.indices where leadership.peers[position].state == .awaitingSnapshot {
       leadership.peers[position].state = .sendingSnapshot
+      leadership.peers[position].retryAt = now
+      leadership.peers[position].heldAfter = metadata.index
       let request = InstallSnapshotRequest(
         header: header, term: term, leader: configuration.address, lastIndex: metadata.index,
         lastTerm: metadata.term, configuration: metadata.configuration,
@@ -86,10 +89,20 @@ extension RaftMachine {
     compactLog()
   }
 
+  /// Compaction waits at most this many snapshot thresholds for receivers of a snapshot.
+  static let heldThresholds = 4
+
   private mutating func compactLog() {
     let trailing = configuration.limits.trailingEntries
     guard log.snapshotIndex.value > UInt64(trailing) else { return }
-    let last = LogIndex(log.snapshotIndex.value - UInt64(trailing))
+    var last = LogIndex(log.snapshotIndex.value - UInt64(trailing))
+    // What follows a snapshot that is on its way stays, or its receiver would need the next one at once; within
+    // bounds, so that a receiver that never arrives does not keep the log for ever.
+    let bound = UInt64(configuration.limits.snapshotThreshold * Self.heldThresholds)
+    for peer in leadership.peers {
+      guard let held = peer.heldAfter, held < last, log.snapshotIndex.value - held.value <= bound else { continue }
+      last = held
+    }
     guard !log.isEmpty, last >= log.firstIndex else { return }
     log.compact(through: last)
     storage.append(.compact(makeTicket(.compaction), through: last))
@@ -144,6 +157,8 @@ extension RaftMachine {
       log.setSnapshot(index: metadata.index, term: metadata.term)
       history = ConfigurationHistory(metadata.configuration, at: metadata.configurationIndex)
       for item in later { history.append(item.configuration, at: item.index) }
+    } else if flaw == .snapshotKeepsConflictingLog, log.lastIndex > metadata.index {
+      log.setSnapshot(index: metadata.index, term: metadata.term)
     } else {
       if !log.isEmpty { write(LogWrite(truncateFrom: log.firstIndex), through: metadata.index) }
       log.reset(toSnapshot: metadata.index, term: metadata.term)

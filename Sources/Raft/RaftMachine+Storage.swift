@@ -51,6 +51,7 @@ extension RaftMachine {
 
   mutating func persist(_ state: HardState) {
     hardState = state
+    if flaw == .voteNotPersisted { return write(LogWrite(hardState: HardState(term: state.term)), through: log.lastIndex) }
     write(LogWrite(hardState: state), through: log.lastIndex)
   }
 
@@ -72,7 +73,9 @@ extension RaftMachine {
 
   /// Answers when what the reply relies on is durable: the hard state, and the log up to `index`.
   mutating func reply(_ reply: RaftReply, to token: ReplyToken, whenDurable index: LogIndex = 0) {
-    if let ticket = lastWriteTicket, hardTicket != nil || log.durableIndex < index {
+    if flaw == .answerBeforeSync, index > 0 {
+      outputs.append(.reply(reply, token))
+    } else if let ticket = lastWriteTicket, hardTicket != nil || log.durableIndex < index {
       deferred.append(DeferredAction(ticket: ticket, action: .reply(reply, token)))
     } else {
       outputs.append(.reply(reply, token))

@@ -16,6 +16,10 @@ extension RaftMachine {
         ["from": candidate, "leader": leader.address])
       return refuseVote(token)
     }
+    if let end = promisedUntil {
+      guard now >= end || request.leadershipTransfer else { return refuseVote(token) }
+      promisedUntil = nil
+    }
     if request.term < term { return refuseVote(token) }
     if request.term > term { becomeFollower(term: request.term, at: now, effects: &effects) }
     if standing == .nonvoter { return refuseVote(token) }
@@ -30,21 +34,28 @@ extension RaftMachine {
   }
 
   /// Changes nothing, so that asking is free of consequences.
-  mutating func handleRequestPreVote(_ request: RequestPreVoteRequest, _ token: ReplyToken) {
+  mutating func handleRequestPreVote(_ request: RequestPreVoteRequest, _ token: ReplyToken, at now: Instant) {
     let candidate = address(of: request.header, or: "")
     let standing = standing(of: request.header, address: candidate, request.lastIndex, request.lastTerm)
     let hasOtherLeader = leader != nil && leader?.address != candidate
     let granted =
-      standing == .voter && !hasOtherLeader && request.term >= term
+      standing == .voter && !hasOtherLeader && request.term >= term && promisedUntil.map { now >= $0 } ?? true
       && isUpToDate(request.lastIndex, request.lastTerm)
     let response = RequestPreVoteResponse(header: header, term: max(request.term, term), granted: granted)
     outputs.append(.reply(RaftReply(.requestPreVote(response)), token))
   }
 
-  /// The leader hands over: reply first, then stand at once, without a pre-vote.
-  mutating func handleTimeoutNow(_ token: ReplyToken, at now: Instant, effects: inout Effects) {
+  /// The leader hands over: reply first, then stand at once, without a pre-vote. From a sender that tells its id and
+  /// does not lead us it is a leftover of an earlier term, read late from a socket: obeying would break into the lease
+  /// of a leader that never asked for it.
+  mutating func handleTimeoutNow(
+    _ request: TimeoutNowRequest, _ token: ReplyToken, at now: Instant, effects: inout Effects
+  ) {
     outputs.append(.reply(RaftReply(.timeoutNow(TimeoutNowResponse())), token))
     guard role != .leader, isVoter else { return }
+    if let sender = request.header.identity?.id, !sender.isEmpty, let leader, !leader.id.isEmpty, leader.id != sender {
+      return effects.log.log(.warn, "nomad.raft", "ignoring a leadership transfer of a former leader", ["from": sender])
+    }
     becomeCandidate(transfer: true, at: now, effects: &effects)
   }
 
@@ -68,7 +79,7 @@ extension RaftMachine {
   }
 
   private func isUpToDate(_ lastIndex: LogIndex, _ lastTerm: Term) -> Bool {
-    (lastTerm, lastIndex) >= (log.lastTerm, log.lastIndex)
+    (lastTerm, lastIndex) >= (log.lastTerm, log.lastIndex) || flaw == .voteIgnoresLog
   }
 
   func address(of header: RaftHeader, or legacy: String) -> String {

@@ -52,6 +52,8 @@ struct RaftMachine {
   var isHalted = false
   /// Halted because the leader's log contradicts what is committed here.
   var isContradicted = false
+  /// Before the restart we may have told a leader that we follow it; until then nobody else gets our vote.
+  var promisedUntil: Instant?
 
   init(
     configuration: RaftNodeConfiguration, restoring state: RaftRestoredState, reader: any LogReader, at now: Instant,
@@ -70,8 +72,10 @@ struct RaftMachine {
     // A log from a higher term than the stored one cannot be: the term is written first.
     if log.lastTerm > hardState.term { hardState = HardState(term: log.lastTerm) }
     restartElectionTimer(at: now, effects: &effects)
+    if !isPristine { promisedUntil = now + timings.leaderLeaseTimeout }
   }
 
+  var flaw: PlantedFlaw? { configuration.rehearsal.flaw }
   var timings: RaftTimings { configuration.timings }
   var header: RaftHeader { configuration.header }
   var term: Term { hardState.term }
@@ -192,6 +196,9 @@ struct RaftMachine {
     role = .follower
     setLeader(nil)
     deferred.removeAll()
+    // What waits for the disk would follow what is missing there: a hole in the log.
+    if let first = storage.first?.ticket { operations.removeAll { $0.ticket >= first } }
+    storage.removeAll()
     events.append(.storageFailed(reason))
   }
 }

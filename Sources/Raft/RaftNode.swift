@@ -161,6 +161,14 @@ public struct RaftNode {
     settle(at: now, effects: &effects)
   }
 
+  // MARK: Reads
+
+  /// Whether a read that was asked for at `asked` may be answered from the applied state now, such that it sees
+  /// everything that was acknowledged before it was asked for (linearizable). Costs no message: see `ReadStanding`.
+  public func readStanding(at now: Instant, since asked: Instant) -> ReadStanding {
+    machine.readStanding(at: now, since: asked)
+  }
+
   // MARK: Outputs
 
   /// Disk directives, to be taken whole and carried out strictly in order.
@@ -186,6 +194,15 @@ public struct RaftNode {
   }
 
   // MARK: Getters
+
+  /// What the checkers of the simulations look at.
+  package func storedTerm(at index: LogIndex) -> Term? { machine.log.term(at: index) }
+  /// The configurations that the log holds, and the one before them, oldest first.
+  package var configurations: [(index: LogIndex, configuration: RaftConfiguration)] {
+    machine.history.items.map { ($0.index, $0.configuration) }
+  }
+  package var hardState: HardState { machine.hardState }
+  package var isHalted: Bool { machine.isHalted }
 
   public var role: RaftRole { machine.role }
   public var term: Term { machine.term }
@@ -262,6 +279,9 @@ public struct RaftNode {
   private mutating func hand(_ arrival: RaftTransport.Arrival, at now: Instant, effects: inout Effects) {
     switch arrival {
     case .request(let request, let token):
+      if machine.configuration.rehearsal.isOldGeneration, case .requestPreVote = request {
+        return transport.closeAccepted(token.connection, effects: &effects)
+      }
       machine.noteIdentity(request.header)
       machine.handleRequest(request, token, at: now, effects: &effects)
       noteLeaderConnection(request, token)

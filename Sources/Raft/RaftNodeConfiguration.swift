@@ -11,6 +11,8 @@ public struct RaftNodeConfiguration: Hashable, Sendable {
   public var protocolVersion: Int64
   public var timings: RaftTimings
   public var limits: RaftLimits
+  /// What a simulation does differently; nothing in a server.
+  package var rehearsal = Rehearsal()
 
   public init(
     id: String, address: String, protocolVersion: Int64 = 3, multiplier: Int = 1, limits: RaftLimits = RaftLimits()
@@ -23,7 +25,9 @@ public struct RaftNodeConfiguration: Hashable, Sendable {
   }
 
   var header: RaftHeader {
-    RaftHeader(protocolVersion: protocolVersion, identity: RaftHeader.Identity(id: id, address: address))
+    RaftHeader(
+      protocolVersion: protocolVersion,
+      identity: rehearsal.isOldGeneration ? nil : RaftHeader.Identity(id: id, address: address))
   }
 
   /// Under protocol 2, or in a region that mixes both, an entry may name us by address.

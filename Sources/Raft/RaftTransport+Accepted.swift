@@ -84,6 +84,11 @@ extension RaftTransport {
     }
   }
 
+  mutating func closeAccepted(_ id: ConnectionID, effects: inout Effects) {
+    guard accepted.removeValue(forKey: id) != nil else { return }
+    effects.outbox.close(id)
+  }
+
   /// Ends all accepted connections: the node halted and its answers would be worthless.
   mutating func closeAccepted(effects: inout Effects) {
     for id in accepted.keys.sorted() { effects.outbox.abort(id) }

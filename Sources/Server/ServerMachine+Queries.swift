@@ -40,6 +40,9 @@ extension ServerMachine {
       var reader = MessagePackReader(request.body.bytes)
       let options: QueryOptions
       do throws(WireError) { options = try QueryOptions(&reader) } catch { throw .undecodable(error) }
+      if !options.allowStale, raft.role == .leader, !isConfirmedLeader(since: nil) {
+        return fail(request.caller, noLeaderText, &effects)
+      }
       let reply = try encodeReply(request.method, request.body.bytes, options, queryMeta)
       respond(request.caller, &effects) { $0.append(contentsOf: reply) }
     } catch {

@@ -90,14 +90,23 @@ extension ServerMachine {
       return answer(caller, method, name, body, options, &effects)
     }
     switch route {
-    case .here: answer(caller, method, name, body, options, &effects)
+    case .here where endpoint == .write || isConfirmedLeader(since: until):
+      answer(caller, method, name, body, options, &effects)
     case .leader(let address): forward(caller, method, name, body, to: address, options, &effects)
-    case .nobody, .notReady:
+    case .here, .nobody, .notReady:
       let kept = RequestTable.Kept(
         caller: caller, method: method, name: name, body: body.copy(), until: until ?? (now.instant + Self.leaderHold))
       guard requests.held.count < Self.maximumHeld else { return fail(caller, noLeaderText, &effects) }
       requests.held.append(kept)
     }
+  }
+
+  /// Whether a consistent read that is kept until `until` at most (a new one: `nil`) may be answered from the own state.
+  /// Usually a comparison of two instants; a leader that has not heard of a majority for half a second keeps the read
+  /// until it has, or until it learns that it leads no more.
+  func isConfirmedLeader(since until: Instant?) -> Bool {
+    let asked = until.map { min($0 - Self.leaderHold, now.instant) } ?? now.instant
+    return raft.readStanding(at: now.instant, since: asked) == .ready
   }
 
   /// An empty answer about allocations makes clients stop their work: when the region has work that this server does
@@ -121,6 +130,12 @@ extension ServerMachine {
     if raft.role == .leader { return leadership.isReady ? .here : .notReady }
     guard let leader = raft.leader, let address = SocketAddress(leader.address) else { return .nobody }
     return .leader(address)
+  }
+
+  /// Reads wait for the confirmation of leadership, and it has come.
+  var canServeHeldReads: Bool {
+    guard let first = requests.held.first, raft.role == .leader, leadership.isReady else { return false }
+    return isConfirmedLeader(since: first.until)
   }
 
   var noLeaderText: String { raft.role == .leader ? "Not ready to serve consistent reads" : "No cluster leader" }

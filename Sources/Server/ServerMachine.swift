@@ -220,8 +220,13 @@ public struct ServerMachine {
         || drainWatches(&effects)
       if worked { continue }
       // All requests of this call are proposed: they travel together.
-      guard raft.hasUnsentProposals else { break }
-      raft.sendProposals(at: now.instant, effects: &effects)
+      if raft.hasUnsentProposals {
+        raft.sendProposals(at: now.instant, effects: &effects)
+      } else if canServeHeldReads {
+        retryHeld(&effects)
+      } else {
+        break
+      }
     }
     reportStatus()
   }

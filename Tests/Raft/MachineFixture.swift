@@ -1,4 +1,5 @@
 import Base
+import RaftSimulator
 import Wire
 
 @testable import Raft
@@ -19,7 +20,8 @@ struct MachineFixture {
   }
 
   /// Server 1 of a cluster of `voters`, bootstrapped unless there are none.
-  init(voters: Int, log: [LogEntry] = [], term: Term? = nil, version: Int64 = 3, disk: VirtualDisk = VirtualDisk())
+  init(voters: Int, log: [LogEntry] = [], term: Term? = nil, version: Int64 = 3, disk: VirtualDisk = VirtualDisk(),
+    isJustRestarted: Bool = false)
     throws
   {
     self.disk = disk
@@ -37,6 +39,8 @@ struct MachineFixture {
     machine = try RaftMachine(
       configuration: RaftNodeConfiguration(id: "n1", address: Self.address(1), protocolVersion: version),
       restoring: disk.restored, reader: disk, at: now, effects: &effects)
+    // Most tests are about a server that has been up for a while.
+    if !isJustRestarted { machine.promisedUntil = nil }
   }
 
   /// Hands in a request; the reply, if there is one at once.

@@ -1,4 +1,5 @@
 import Base
+import RaftSimulator
 import Testing
 import Wire
 

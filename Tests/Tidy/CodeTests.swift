@@ -35,7 +35,7 @@ import Testing
   /// Neither clocks nor randomness of the process below the shell: the simulator must be able to repeat every run.
   @Test func machinesAreDeterministic() {
     let shells: Set<String> = [
-      "Reactor", "Durable", "Telemetry", "Agent", "Configuration", "nomadd", "nomad", "nomad-bench",
+      "Reactor", "Durable", "Telemetry", "Agent", "Configuration", "nomadd", "nomad", "nomad-bench", "nomad-simulate",
       "Harness",
     ]
     let banned = [

@@ -27,11 +27,13 @@ import Testing
       "Reactor": ["Base", "CLibUV", "CSystem"],
       "Durable": ["Base", "CLMDB"],
       "Telemetry": ["Base"],
+      "RaftSimulator": foundations.union(["Raft"]),
       "Simulator": foundations.union(machines).union(roles).subtracting(["HTTP"]),
       "Agent": foundations.union(machines).union(roles).union(shells).union(["Archive", "Security"]),
       "nomadd": ["Agent", "Base"],
       "nomad": ["Archive", "Base", "HTTP", "Configuration", "Wire"],
       "nomad-experiments": foundations.union(["Gossip", "Raft"]),
+      "nomad-simulate": ["Raft", "RaftSimulator"],
       // Real processes for the end-to-end tests and the bench.
       "Harness": ["Base", "HTTP"],
       "nomad-bench": foundations.union([
