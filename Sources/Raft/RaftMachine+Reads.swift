@@ -21,8 +21,8 @@ extension RaftMachine {
   /// asked for, and answered by a majority, proves the same: ReadIndex, carried by the heartbeats that go out anyhow.
   ///
   /// The promise has two exceptions. A leadership transfer overrides it, so TimeoutNow ends the lease for the term. And
-  /// a server that finds nothing listening at the leader's address takes it for dead at once: something on the path that
-  /// refuses connections in the name of a living leader, after ending those it had, could break the lease.
+  /// a server that finds nothing listening at the leader's address takes it for dead at once: something on the path
+  /// that refuses connections in the name of a living leader, after ending those it had, could break the lease.
   func readStanding(at now: Instant, since asked: Instant) -> ReadStanding {
     guard role == .leader, !isHalted else { return .notLeader }
     // Everything that earlier leaders acknowledged, and that we told anybody to be committed, is applied.

@@ -51,7 +51,9 @@ extension RaftMachine {
 
   mutating func persist(_ state: HardState) {
     hardState = state
-    if flaw == .voteNotPersisted { return write(LogWrite(hardState: HardState(term: state.term)), through: log.lastIndex) }
+    if flaw == .voteNotPersisted {
+      return write(LogWrite(hardState: HardState(term: state.term)), through: log.lastIndex)
+    }
     write(LogWrite(hardState: state), through: log.lastIndex)
   }
 

@@ -138,7 +138,8 @@ package final class VirtualCluster {
       checker.violation("server \(number) cannot restart: \(error.text)")
       return
     }
-    note("server \(number) starts with \(disk.restored.hardState) and entries \(String(describing: disk.restored.bounds))")
+    let bounds = String(describing: disk.restored.bounds)
+    note("server \(number) starts with \(disk.restored.hardState) and entries \(bounds)")
     servers[number].appliedIndex = disk.durable.snapshot?.index ?? 0
     servers[number].state = RegisterState(decoding: disk.durable.state)
     settle(number)

@@ -101,9 +101,9 @@ extension ServerMachine {
     }
   }
 
-  /// Whether a consistent read that is kept until `until` at most (a new one: `nil`) may be answered from the own state.
-  /// Usually a comparison of two instants; a leader that has not heard of a majority for half a second keeps the read
-  /// until it has, or until it learns that it leads no more.
+  /// Whether a consistent read that is kept until `until` at most (a new one: `nil`) may be answered from the own
+  /// state. Usually a comparison of two instants; a leader that has not heard of a majority for half a second keeps the
+  /// read until it has, or until it learns that it leads no more.
   func isConfirmedLeader(since until: Instant?) -> Bool {
     let asked = until.map { min($0 - Self.leaderHold, now.instant) } ?? now.instant
     return raft.readStanding(at: now.instant, since: asked) == .ready

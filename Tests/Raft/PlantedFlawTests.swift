@@ -13,8 +13,8 @@ import Wire
     .answerBeforeSync: 1, .previousTermIgnored: 34, .commitBeyondVerified: 42, .snapshotKeepsConflictingLog: 46,
   ]
 
-  /// A leader stands still while its network is gone, and others go on without it. Back again, it is asked for what they
-  /// wrote meanwhile, before its timers tell it how late it is. True when the history of the clients shows it.
+  /// A leader stands still while its network is gone, and others go on without it. Back again, it is asked for what
+  /// they wrote meanwhile, before its timers tell it how late it is. True when the history of the clients shows it.
   private func readsStale(seed: UInt64, flaw: PlantedFlaw?) -> Bool {
     let cluster = VirtualCluster(count: 3, seed: seed, flaw: flaw)
     let servers = (0..<3).map { cluster.raftServer($0) }
@@ -24,7 +24,9 @@ import Wire
         node.campaign(at: now, effects: &effects)
       }
     }
-    guard cluster.run(for: .seconds(5), until: { cluster.leader != nil }), let old = cluster.leader else { return false }
+    guard cluster.run(for: .seconds(5), until: { cluster.leader != nil }), let old = cluster.leader else {
+      return false
+    }
     cluster.run(until: cluster.now + .milliseconds(1000 + Int64(seed) * 7))
     let resumed = cluster.now + .seconds(6)
     cluster.servers[old].pausedUntil = resumed
@@ -58,7 +60,8 @@ import Wire
     #expect(!(1...20).contains { readsStale(seed: $0, flaw: nil) })
   }
 
-  @Test(arguments: PlantedFlaw.allCases.filter { seeds[$0] != nil }) func aPlantedFlawIsFound(_ flaw: PlantedFlaw) throws {
+  @Test(arguments: PlantedFlaw.allCases.filter { seeds[$0] != nil })
+  func aPlantedFlawIsFound(_ flaw: PlantedFlaw) throws {
     let first = try #require(Self.seeds[flaw])
     let found = (first..<first + 3).contains { seed in
       !ConsensusScenario(seed: seed, flaw: flaw).run().isEmpty
