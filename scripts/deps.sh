@@ -15,6 +15,7 @@ needed=(
   "liblmdb-dev lmdb.h"
   "libssl-dev openssl/evp.h"
   "libhttp-parser-dev http_parser.h"
+  "zlib1g-dev zlib.h"
 )
 
 has_header() {
@@ -39,7 +40,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   install=(apt-get install -y -qq --no-install-recommends "${missing[@]}")
   refresh=(apt-get update -qq)
   if ! command -v apt-get >/dev/null; then
-    fail "install the development files of libuv, LMDB, OpenSSL 3 and http-parser, git and binutils" \
+    fail "install the development files of libuv, LMDB, OpenSSL 3, http-parser and zlib, git and binutils" \
       "(Debian calls what is missing here: ${missing[*]})"
   elif [ "$(id -u)" != 0 ]; then
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then

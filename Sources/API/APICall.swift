@@ -32,8 +32,9 @@ public enum APICall: Hashable, Sendable {
   case metrics(prometheus: Bool)
   /// The agent's host description (`Agent.Host` of this agent); `.json`.
   case host
-  /// Resource statistics of a client node; empty means this agent's own client. `.json`, or failure 404.
-  case clientStats(nodeID: String, region: String)
+  /// Resource statistics of a client node; empty means this agent's own client. `.reply` with a `ClientStats.Stats`
+  /// answer, or failure 404. `rpc` asks the servers for it.
+  case clientStats(nodeID: String, rpc: APIRPC)
   /// Stream log lines until the peer goes.
   case monitor(APIMonitor)
   /// Stream events until the peer goes.

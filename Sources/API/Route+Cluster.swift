@@ -77,7 +77,12 @@ extension Route {
       if node.isEmpty, !settings.isClient {
         throw APIFailure("No local Node and node_id not provided", status: 400)
       }
-      return .call(.clientStats(nodeID: node, region: parameters.region))
+      var body = RPCBody()
+      body.add("NodeID", node)
+      body.addQuery(parameters)
+      let rpc = APIRPC(
+        method: "ClientStats.Stats", body: body.bytes, region: parameters.region, allowStale: parameters.allowStale)
+      return .call(.clientStats(nodeID: node, rpc: rpc), .member("HostStats", .any, .none, missing: nil))
     case ["client", "gc"]: return .response(HTTPResponse(status: 200))
     default: return nil
     }

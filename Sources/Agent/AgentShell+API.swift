@@ -49,7 +49,7 @@ extension AgentShell {
     case .metrics: respond(id, context, .json(metrics))
     case .host: respond(id, context, .json(["Hostname": .string(configuration.name)]))
     case .keyring(let operation): changeKeyring(operation, id, context)
-    case .clientStats: respond(id, context, .failure(APIFailure("client statistics are not collected", status: 404)))
+    case .clientStats(let node, let rpc): clientStatistics(of: node, rpc, id, context)
     case .monitor, .eventStream:
       respond(id, context, .failure(APIFailure("streaming is not supported by this version of nomadd", status: 501)))
     case .snapshotSave, .snapshotRestore:
@@ -109,8 +109,10 @@ extension AgentShell {
     respond(request.request, request.context, answer)
   }
 
-  /// Coded errors carry their HTTP status: `RPC Error:: 404,job not found` (rpc.md 7.1).
+  /// Coded errors carry their HTTP status: `RPC Error:: 404,job not found` (rpc.md 7.1). A client that nobody can reach
+  /// is told by its words.
   private static func failure(_ text: String) -> APIFailure {
+    if text.contains("Unknown node") || text.contains("No path to node") { return APIFailure(text, status: 404) }
     guard text.hasPrefix("RPC Error:: ") else { return APIFailure(text) }
     let rest = text.dropFirst("RPC Error:: ".count)
     guard let comma = rest.firstIndex(of: ","), let status = Int(rest[..<comma]) else { return APIFailure(text) }
@@ -143,6 +145,14 @@ extension AgentShell {
       effects.log.log(.warn, "nomad", "force-leave did nothing: no member has this name, id or address", ["node": node])
     }
     respond(id, context, .done)
+  }
+
+  /// Of this agent's own client at once, of every other through the servers.
+  private func clientStatistics(of node: String, _ rpc: APIRPC, _ id: HTTPRequestID, _ context: APIContext) {
+    guard let client, node.isEmpty || node == client.persisted.nodeID else {
+      return start(rpc.method, rpc.body, expect(id, context))
+    }
+    respond(id, context, .reply(hostStatistics))
   }
 
   private func changeKeyring(_ operation: APIKeyring, _ id: HTTPRequestID, _ context: APIContext) {

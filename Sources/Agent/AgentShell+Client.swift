@@ -23,8 +23,10 @@ extension AgentShell {
         try notifier.status("client registered, \(servers.count) servers known")
       }
     case .resolve(let names): for name in names { resolve(name) }
-    // Not served: the configuration leaves statistics off, so nobody asks.
-    case .connectedTo, .statisticsRequested: break
+    case .connectedTo: break
+    case .statisticsRequested(let request):
+      let reply = hostStatistics
+      client?.answer(request, at: loop.now, effects: &effects) { $0.append(contentsOf: reply) }
     case .answered(let id, let answer):
       guard let call = forwards.removeValue(forKey: id) else { return }
       switch answer {
@@ -32,6 +34,13 @@ extension AgentShell {
       case .error(let text): finish(call, .failure(.init(text)))
       }
     }
+  }
+
+  /// The reply of `ClientStats.Stats`.
+  var hostStatistics: [UInt8] {
+    var reply: [UInt8] = []
+    host.pack(directory: configuration.client?.stateDirectory, at: loop.moment, into: &reply)
+    return reply
   }
 
   private func saveClientState() {

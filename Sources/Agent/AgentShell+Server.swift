@@ -6,6 +6,7 @@ import Membership
 import Raft
 import Reactor
 import Server
+import Wire
 
 /// What the server machine wants done outside: disk, names, answers.
 extension AgentShell {
@@ -34,6 +35,9 @@ extension AgentShell {
         becomeReady(text)
       }
     case .left(let clean): end(status: clean ? 0 : 1)
+    case .configurationCommitted(let configuration):
+      committedConfiguration = configuration
+      keepPeersFileCurrent()
     case .leadership, .leaderChanged: break
     }
   }
@@ -82,6 +86,30 @@ extension AgentShell {
       bootstrapWrites.removeFirst()
       server?.bootstrapPersisted(at: loop.moment, effects: &effects)
       writeNextBootstrapRecord(file)
+    }
+  }
+
+  /// Writes `raft/peers.info`, one at a time; what changes meanwhile follows.
+  private func keepPeersFileCurrent() {
+    guard !isWritingPeers, let file = serverStorage?.currentPeersFile, let configuration = committedConfiguration,
+      let server
+    else { return }
+    isWritingPeers = true
+    committedConfiguration = nil
+    let text = configuration.recoveryText(legacy: server.configuration.raftProtocol < 3)
+    loop.submitWork { () -> DurableError? in
+      do throws(DurableError) {
+        try file.replace(text)
+        return nil
+      } catch {
+        return error
+      }
+    } completion: { [unowned self] error in
+      isWritingPeers = false
+      if let error {
+        effects.log.log(.warn, "nomad.raft", "cannot write the recovery file", ["error": "\(error)"])
+      }
+      keepPeersFileCurrent()
     }
   }
 

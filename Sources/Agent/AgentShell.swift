@@ -6,6 +6,7 @@ import HTTP
 import Reactor
 import Server
 import Telemetry
+import Wire
 
 /// The shell of one agent: carries what the loop reports to the machines, and what the machines want to the network,
 /// the disk and the log. Everything runs on the loop's thread; only blocking work leaves it.
@@ -31,12 +32,18 @@ final class AgentShell: LoopDelegate {
   var isDiskBusy = false
   var bootstrapWrites: [[UInt8]] = []
   var gossipLines: [String] = []
+  /// Waits to be written as the recovery file.
+  var committedConfiguration: RaftConfiguration?
+  var isWritingPeers = false
+  var host = HostStatistics()
   var isReady = false
   var isLeaving = false
   var exitStatus: Int32?
   /// Printed to standard error when the loop has ended.
   var lastWords: String?
   let startedAt: Instant
+  /// When the code that was not used of late is unmapped next.
+  var codeReleasedNext: Instant
 
   struct WaitingRequest {
     var request: HTTPRequestID
@@ -61,6 +68,7 @@ final class AgentShell: LoopDelegate {
     self.clientStorage = clientStorage
     self.printer = printer
     startedAt = loop.now
+    codeReleasedNext = loop.now + .milliseconds(500)
     var limits = HTTPLimits()
     limits.connectionsPerAddress = configuration.limits.httpConnectionsPerClientMax
     http = HTTPMachine(limits: limits)
@@ -126,6 +134,10 @@ final class AgentShell: LoopDelegate {
     }
     if http.deadline.map({ $0 <= now.instant }) ?? false { http.handleTimeout(at: now.instant, effects: &effects) }
     notify { notifier throws(ServiceNotifier.Failure) in try notifier.handleTimeout(at: now.instant) }
+    if codeReleasedNext <= now.instant {
+      HostSystem.releaseCode()
+      codeReleasedNext = now.instant + .seconds(60)
+    }
   }
 
   func signal(_ signal: LoopSignal) {
@@ -149,7 +161,7 @@ final class AgentShell: LoopDelegate {
     startDiskWork()
     network.perform(&effects.outbox)
     var deadline = earliest(server?.deadline, earliest(client?.deadline, http.deadline))
-    deadline = earliest(deadline, notifier?.deadline)
+    deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
     loop.setDeadline(deadline)
     printer.print(&effects.log, at: loop.wall)
     // What must be sent before the end (answers, the farewell) was handed to the network above.

@@ -90,10 +90,10 @@ private struct AgentStart {
     try listen(network, resolved)
     var effects = Effects(seed: seed, minimumLogLevel: configuration.log.level ?? .error)
     let storage = try configuration.server.map { settings throws(StartFailure) in
-      try Self.opening { () throws(DurableError) in try ServerStorage(directory: settings.dataDirectory) }
+      try StartFailure.reporting { () throws(DurableError) in try ServerStorage(directory: settings.dataDirectory) }
     }
     let clientStorage = try configuration.client.map { settings throws(StartFailure) in
-      try Self.opening { () throws(DurableError) in try ClientStorage(directory: settings.stateDirectory) }
+      try StartFailure.reporting { () throws(DurableError) in try ClientStorage(directory: settings.stateDirectory) }
     }
     let server = try storage.map { storage throws(StartFailure) in
       try makeServer(storage, resolved, at: loop.moment, &effects)
@@ -151,7 +151,7 @@ private struct AgentStart {
   private func makeServer(
     _ storage: ServerStorage, _ resolved: ResolvedAddresses, at now: Moment, _ effects: inout Effects
   ) throws(StartFailure) -> ServerMachine {
-    let (id, restored, skipped, keys) = try Self.opening { () throws(DurableError) in
+    let (id, stored, skipped, keys) = try StartFailure.reporting { () throws(DurableError) in
       let id = try storage.identity()
       let (state, warnings) = try storage.load()
       return (id, state, warnings, try storage.keyring(configured: configuration.server?.encryptionKey))
@@ -161,6 +161,16 @@ private struct AgentStart {
     if keys.keyring == nil, !resolved.bindSerf.host.isLoopback {
       effects.log.log(
         .warn, "nomad.serf", "gossip is not encrypted: anybody who reaches the gossip port can join; set encrypt")
+    }
+    var restored = stored
+    let identity = ServerStorage.RecoveryIdentity(configuration.server?.raftProtocol ?? 3, id: id, resolved)
+    if let recovery = try storage.recover(&restored, as: identity) {
+      effects.log.log(
+        .warn, "nomad", "recovered the Raft configuration from peers.json",
+        [
+          "index": "\(recovery.index)", "term": "\(recovery.term)", "before": recovery.before.summary,
+          "after": recovery.after.summary,
+        ])
     }
     var settings = serverConfiguration(id: id, resolved, restored)
     settings.keyring = keys.keyring
@@ -216,7 +226,7 @@ private struct AgentStart {
   private func makeClient(
     _ storage: ClientStorage, _ resolved: ResolvedAddresses, at now: Instant, _ effects: inout Effects
   ) throws(StartFailure) -> ClientMachine {
-    let persisted = try Self.opening { () throws(DurableError) in try storage.load() }
+    let persisted = try StartFailure.reporting { () throws(DurableError) in try storage.load() }
     var node = NodeDescription(
       id: persisted.nodeID, secretID: persisted.secretID, name: configuration.name,
       datacenter: configuration.datacenter, httpAddress: "\(resolved.advertiseHTTP)")
@@ -230,6 +240,7 @@ private struct AgentStart {
     }
     var result = ClientConfiguration(node: node)
     result.region = configuration.region
+    result.servesStatistics = true
     if configuration.server != nil { result.servers = [resolved.advertiseRPC] }
     for endpoint in configuration.client?.servers ?? [] {
       switch endpoint {
@@ -260,11 +271,6 @@ private struct AgentStart {
     ]
   }
 
-  /// Translates what the disk complains about.
-  private static func opening<Value>(_ body: () throws(DurableError) -> Value) throws(StartFailure) -> Value {
-    do throws(DurableError) { return try body() } catch { throw StartFailure(sentence: "\(error)") }
-  }
-
   private func greet(_ resolved: ResolvedAddresses) {
     guard configuration.log.file == nil else { return }
     let roles = [configuration.server == nil ? nil : "server", configuration.client == nil ? nil : "client"]
@@ -277,6 +283,14 @@ private struct AgentStart {
       ==> Nomad agent started! Log data will stream in below:
 
       """, to: STDOUT_FILENO)
+  }
+}
+
+extension ServerStorage.RecoveryIdentity {
+  /// As `ServerConfiguration` makes them of the same values.
+  fileprivate init(_ raftProtocol: Int, id: String, _ resolved: ResolvedAddresses) {
+    let address = "\(SocketAddress(resolved.advertiseSerf.host, port: resolved.advertiseRPC.port))"
+    self.init(id: id, raftID: raftProtocol >= 3 ? id : address, address: address)
   }
 }
 

@@ -17,6 +17,8 @@ final class ServerStorage {
   let gossipFile: SmallFile
   /// Nomad's `serf.keyring`: a JSON list of base64 keys, the first is the primary.
   let keyringFile: SmallFile
+  /// A ready `peers.json` of the last committed configuration.
+  let currentPeersFile: SmallFile
   /// The gossip snapshot is rewritten when this much has been appended.
   static let gossipCompactionBytes = 128 << 10
   private var gossipBytes = 0
@@ -40,6 +42,7 @@ final class ServerStorage {
     bootstrapFile = SmallFile(self.directory + "/bootstrap")
     gossipFile = SmallFile(self.directory + "/serf/snapshot")
     keyringFile = SmallFile(self.directory + "/serf.keyring")
+    currentPeersFile = Self.currentPeersFile(in: self.directory)
   }
 
   /// The server's id: made at the first start, kept for ever. Text that is no UUID stops the start.
@@ -79,14 +82,15 @@ final class ServerStorage {
   /// What the disk holds, and a sentence for each snapshot file that had to be skipped.
   func load() throws(DurableError) -> (state: ServerRestoredState, warnings: [String]) {
     var restored = ServerRestoredState()
-    let stored = try log.load()
-    if let hard = stored.hardState {
-      restored.raft.hardState = HardState(
-        term: Term(hard.term), vote: hard.vote.map { String(decoding: $0, as: UTF8.self) })
+    let (raft, newest) = try Self.readRaft(log, snapshots, directory)
+    restored.raft = raft
+    if let snapshot = newest.snapshot {
+      do throws(SnapshotError) {
+        restored.state = try StateStore(snapshot: snapshot.state.bytes, index: snapshot.index)
+      } catch {
+        throw .damaged(path: snapshots.directory, what: "the newest snapshot cannot be decoded (\(error))")
+      }
     }
-    restored.raft.bounds = stored.bounds.map { LogIndex($0.lowerBound)...LogIndex($0.upperBound) }
-    let (snapshot, skipped) = try snapshots.newest()
-    if let snapshot { try restore(snapshot, into: &restored) }
     if let bytes = try bootstrapFile.readChecked() {
       do throws(WireError) {
         var reader = MessagePackReader(bytes.bytes)
@@ -99,21 +103,28 @@ final class ServerStorage {
       gossipBytes = bytes.count
       restored.gossipSnapshot = bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
     }
-    return (restored, skipped.map { "skipping an unreadable snapshot: \($0)" })
+    return (restored, newest.skipped.map { "skipping an unreadable snapshot: \($0)" })
   }
 
-  private func restore(_ snapshot: StoredSnapshot, into restored: inout ServerRestoredState) throws(DurableError) {
-    let metadata: SnapshotMetadata
-    do throws(WireError) { metadata = try SnapshotMetadata(decoding: snapshot.metadata.bytes) } catch {
-      throw .damaged(
-        path: snapshots.directory, what: "the metadata of the newest snapshot cannot be decoded (\(error))")
+  /// Raft's part of the directory, and the newest snapshot with its state.
+  static func readRaft(
+    _ log: LogStore, _ snapshots: SnapshotStore, _ directory: String
+  ) throws(DurableError) -> (RaftRestoredState, (snapshot: StoredSnapshot?, skipped: [DurableError])) {
+    var raft = RaftRestoredState()
+    let stored = try log.load()
+    if let hard = stored.hardState {
+      raft.hardState = HardState(
+        term: Term(hard.term), vote: hard.vote.map { String(decoding: $0, as: UTF8.self) })
     }
-    do throws(SnapshotError) {
-      restored.state = try StateStore(snapshot: snapshot.state.bytes, index: snapshot.index)
-    } catch {
-      throw .damaged(path: snapshots.directory, what: "the newest snapshot cannot be decoded (\(error))")
+    raft.bounds = stored.bounds.map { LogIndex($0.lowerBound)...LogIndex($0.upperBound) }
+    let newest = try snapshots.newest()
+    if let snapshot = newest.snapshot {
+      do throws(WireError) { raft.snapshot = try SnapshotMetadata(decoding: snapshot.metadata.bytes) } catch {
+        throw .damaged(
+          path: snapshots.directory, what: "the metadata of the newest snapshot cannot be decoded (\(error))")
+      }
     }
-    restored.raft.snapshot = metadata
+    return (raft, newest)
   }
 
   /// Blocks until everything is durable; for the thread pool. Snapshots and log steps keep their order.

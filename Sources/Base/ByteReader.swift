@@ -4,69 +4,70 @@
 /// leaves the position unchanged, so a stream decoder can wait for more bytes and start over.
 public struct ByteReader: ~Escapable {
   public let bytes: RawSpan
-  public private(set) var offset: Int = 0
+  @inlinable public var offset: Int { position }
+  @usableFromInline var position: Int
 
   @_lifetime(copy bytes)
   @inlinable public init(_ bytes: RawSpan) { self.init(bytes, at: 0) }
 
   /// Precondition: `offset` is inside `0 ... bytes.byteCount`.
   @_lifetime(copy bytes)
-  public init(_ bytes: RawSpan, at offset: Int) {
+  @inlinable public init(_ bytes: RawSpan, at offset: Int) {
     precondition(offset >= 0 && offset <= bytes.byteCount)
     self.bytes = bytes
-    self.offset = offset
+    position = offset
   }
 
-  public var remaining: Int { bytes.byteCount - offset }
-  public var isAtEnd: Bool { offset == bytes.byteCount }
+  @inlinable public var remaining: Int { bytes.byteCount - position }
+  @inlinable public var isAtEnd: Bool { position == bytes.byteCount }
 
-  public mutating func skip(_ count: Int) throws(ByteError) {
+  @inlinable public mutating func skip(_ count: Int) throws(ByteError) {
     guard count >= 0, count <= remaining else { throw .truncated }
-    offset += count
+    position += count
   }
 
-  public func peekUInt8() throws(ByteError) -> UInt8 {
+  @inlinable public func peekUInt8() throws(ByteError) -> UInt8 {
     guard remaining >= 1 else { throw .truncated }
-    return bytes.byte(at: offset)
+    return bytes.byte(at: position)
   }
 
-  public mutating func readUInt8() throws(ByteError) -> UInt8 {
+  @inlinable public mutating func readUInt8() throws(ByteError) -> UInt8 {
     guard remaining >= 1 else { throw .truncated }
-    defer { offset += 1 }
-    return bytes.byte(at: offset)
+    defer { position += 1 }
+    return bytes.byte(at: position)
   }
 
-  public mutating func readUInt16() throws(ByteError) -> UInt16 {
+  @inlinable public mutating func readUInt16() throws(ByteError) -> UInt16 {
     guard remaining >= 2 else { throw .truncated }
-    defer { offset += 2 }
-    return bytes.uint16(at: offset)
+    defer { position += 2 }
+    return bytes.uint16(at: position)
   }
 
-  public mutating func readUInt32() throws(ByteError) -> UInt32 {
+  @inlinable public mutating func readUInt32() throws(ByteError) -> UInt32 {
     guard remaining >= 4 else { throw .truncated }
-    defer { offset += 4 }
-    return bytes.uint32(at: offset)
+    defer { position += 4 }
+    return bytes.uint32(at: position)
   }
 
-  public mutating func readUInt64() throws(ByteError) -> UInt64 {
+  @inlinable public mutating func readUInt64() throws(ByteError) -> UInt64 {
     guard remaining >= 8 else { throw .truncated }
-    defer { offset += 8 }
-    return bytes.uint64(at: offset)
+    defer { position += 8 }
+    return bytes.uint64(at: position)
   }
 
   /// The next `count` bytes, borrowed.
   @_lifetime(copy self)
-  public mutating func readSpan(_ count: Int) throws(ByteError) -> RawSpan {
+  @inlinable public mutating func readSpan(_ count: Int) throws(ByteError) -> RawSpan {
     guard count >= 0, count <= remaining else { throw .truncated }
-    let span = bytes.extracting(offset..<(offset + count))
-    offset += count
+    let span = bytes.extracting(position..<(position + count))
+    position += count
     return span
   }
 
-  public mutating func readBytes(_ count: Int) throws(ByteError) -> [UInt8] {
+  @inlinable public mutating func readBytes(_ count: Int) throws(ByteError) -> [UInt8] {
     guard count >= 0, count <= remaining else { throw .truncated }
-    defer { offset += count }
-    return bytes.copy(offset..<(offset + count))
+    defer { position += count }
+    return bytes.copy(position..<(position + count))
   }
 }
 

@@ -14,6 +14,21 @@ struct JSONParser {
     return block
   }
 
+  /// A document that is one list; `name` stands for it in errors.
+  static func parseList(_ source: SourceText, of name: String) throws(ConfigurationError) -> [Value] {
+    var parser = JSONParser(source: source)
+    parser.skipBlanks()
+    guard parser.source.next == UInt8(ascii: "[") else {
+      throw parser.source.error("found \(parser.source.found) where the list of \(name) should begin; write [ ... ]")
+    }
+    let list = try parser.list(of: name)
+    parser.skipBlanks()
+    guard parser.source.isAtEnd else {
+      throw parser.source.error("found \(parser.source.found) after the list; \(name) holds one list")
+    }
+    return list
+  }
+
   private init(source: SourceText) {
     self.source = source
   }

@@ -137,6 +137,18 @@ enum Files {
     guard unsafe unlink(path) == 0 || errno == ENOENT else { throw failure("remove", path) }
   }
 
+  static func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  static func takeOwner(of directory: String, for path: String) throws(DurableError) {
+    var status = stat()
+    guard unsafe stat(directory, &status) == 0 else { throw failure("read the owner of", directory) }
+    guard status.st_uid != geteuid() || status.st_gid != getegid() else { return }
+    guard unsafe chown(path, status.st_uid, status.st_gid) == 0 else { throw failure("change the owner of", path) }
+  }
+
   /// Names in a directory, sorted.
   static func names(in path: String) throws(DurableError) -> [String] {
     guard let directory = unsafe opendir(path) else { throw failure("list", path) }

@@ -21,6 +21,24 @@ public struct SmallFile: Hashable, Sendable {
     try Files.synchronizeDirectory(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
   }
 
+  /// Removes the file, durably; one that does not exist is fine.
+  public func remove() throws(DurableError) {
+    try Files.remove(path)
+    try Files.synchronizeDirectory(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+  }
+
+  /// As `replace`, and the file gets the owner of its directory: for commands that root runs on a service's data.
+  public func replaceForOwner(_ bytes: [UInt8]) throws(DurableError) {
+    let temporary = path + ".tmp"
+    let directory = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    try Files.write([bytes], to: temporary)
+    try Files.takeOwner(of: directory, for: temporary)
+    try Files.rename(temporary, to: path)
+    try Files.synchronizeDirectory(directory)
+  }
+
+  public static func directoryExists(_ path: String) -> Bool { Files.isDirectory(path) }
+
   /// As `replace`, with a checksum that `readChecked` verifies.
   public func replaceChecked(_ bytes: [UInt8]) throws(DurableError) {
     var whole = bytes

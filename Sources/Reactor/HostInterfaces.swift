@@ -80,6 +80,10 @@ public enum HostSystem {
     return found
   }
 
+  /// Gives back the pages of code that only the start needed: most of the resident memory of an idle agent. Those in
+  /// use return one by one.
+  public static func releaseCode() { csystem_release_code() }
+
   /// Physical memory in bytes, and logical processors.
   public static var memoryBytes: UInt64 { uv_get_total_memory() }
   public static var processorCount: Int { Int(uv_available_parallelism()) }

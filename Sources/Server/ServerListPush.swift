@@ -7,26 +7,46 @@ import Wire
 struct ServerListPush: Sendable {
   static let timeout = Interval.seconds(5)
 
-  private var clients: [SessionID: NodeID] = [:]
-  private var order: [SessionID] = []
+  private struct Client: Sendable {
+    var node: NodeID
+    /// Grows with each session: the order in which they were made.
+    var number: UInt64
+    var since: WallTime
+  }
+
+  private var clients: [SessionID: Client] = [:]
+  /// The sessions of each node, the newest last. Mostly one.
+  private var sessionsByNode: [NodeID: [SessionID]] = [:]
+  private var nextNumber: UInt64 = 0
   private var calls: Set<CallID> = []
   private var last: [ServerInfo] = []
   /// Grows with each change of the list.
   private(set) var index: UInt64 = 0
 
-  /// In the order in which the connections were made.
-  var sessions: [(SessionID, NodeID)] { order.compactMap { session in clients[session].map { (session, $0) } } }
+  /// In the order in which the connections were made. O(n log n).
+  var sessions: [(SessionID, NodeID)] {
+    clients.sorted { $0.value.number < $1.value.number }.map { ($0.key, $0.value.node) }
+  }
 
   func knows(_ session: SessionID) -> Bool { clients[session] != nil }
-  func hasSession(of node: NodeID) -> Bool { clients.values.contains(node) }
 
-  mutating func sessionOpened(_ session: SessionID, by node: NodeID) {
-    if clients.updateValue(node, forKey: session) == nil { order.append(session) }
+  /// The newest session of a node and since when it is there.
+  func session(of node: NodeID) -> (id: SessionID, since: WallTime)? {
+    guard let id = sessionsByNode[node]?.last, let client = clients[id] else { return nil }
+    return (id, client.since)
+  }
+
+  mutating func sessionOpened(_ session: SessionID, by node: NodeID, at now: WallTime) {
+    guard clients[session] == nil else { return }
+    clients[session] = Client(node: node, number: nextNumber, since: now)
+    nextNumber += 1
+    sessionsByNode[node, default: []].append(session)
   }
 
   mutating func sessionEnded(_ session: SessionID) {
-    guard clients.removeValue(forKey: session) != nil else { return }
-    order.removeAll { $0 == session }
+    guard let client = clients.removeValue(forKey: session) else { return }
+    sessionsByNode[client.node]?.removeAll { $0 == session }
+    if sessionsByNode[client.node]?.isEmpty ?? false { sessionsByNode[client.node] = nil }
   }
 
   /// The list if it differs from the last one, else nil.

@@ -52,6 +52,8 @@ extension ServerMachine {
         fail(caller, RPCErrorText.relayed(batch.bytes(range).text()), &effects)
       case .failure(let failure): fail(caller, failure.text(address: nil), &effects)
       }
+    } else if clientSearches.awaits(call) {
+      handleConnectionAnswer(call, outcome, in: batch, &effects)
     } else if handleBootstrapResponse(call, outcome, in: batch, &effects) {
     } else if leaving.awaits(call) {
       handleLeavingResponse(outcome, in: batch, &effects)

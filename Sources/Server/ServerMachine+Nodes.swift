@@ -141,7 +141,7 @@ extension ServerMachine {
     guard !pushes.knows(session), let text = Self.clientID(of: body, isRegistration: method == .nodeRegister) else {
       return
     }
-    do throws(NodeIDError) { pushes.sessionOpened(session, by: try NodeID(text)) } catch { return }
+    do throws(NodeIDError) { pushes.sessionOpened(session, by: try NodeID(text), at: now.wall) } catch { return }
   }
 
   /// Nil when the request was forwarded by a server: then the session is not the client's.
@@ -166,18 +166,17 @@ extension ServerMachine {
   /// `Status.HasNodeConn`: whether this server can call a client over its own connection (rpc.md section 6).
   mutating func answerHasNodeConnection(_ caller: Caller, _ body: RawSpan, _ effects: inout Effects) {
     let text = Self.text("NodeID", of: body)
-    var isConnected = false
-    do throws(NodeIDError) { isConnected = pushes.hasSession(of: try NodeID(text)) } catch {
+    let since: WallTime?
+    do throws(NodeIDError) { since = pushes.session(of: try NodeID(text))?.since } catch {
       return fail(caller, "Must provide the NodeID", &effects)
     }
     let meta = queryMeta
-    let established = GoTime(isConnected ? now.wall : WallTime(unixNanoseconds: 0))
     respond(caller, &effects) {
       $0.packMapHeader(2 + meta.fieldCount)
       $0.pack("Connected" as StaticString)
-      $0.pack(isConnected)
+      $0.pack(since != nil)
       $0.pack("Established" as StaticString)
-      $0.pack(isConnected ? established : .zero)
+      $0.pack(since.map { GoTime($0) } ?? .zero)
       meta.encodeFields(into: &$0)
     }
   }

@@ -24,6 +24,7 @@ extension ServerMachine {
         leadership.reconcileSoon(at: now.instant)
         updateBootstrapView(&effects)
         continueLeaving(&effects)
+        reportConfiguration()
       case .proposalsFailed(let range): failProposals(range, &effects)
       case .snapshotWanted:
         if state.canSnapshot {
@@ -45,6 +46,15 @@ extension ServerMachine {
     }
     updateBootstrapView(&effects)
     return true
+  }
+
+  /// Tells a committed configuration once. Not while a later one is under way, or while it is not yet known again after
+  /// a start how far the log is committed: the file must never go back.
+  mutating func reportConfiguration() {
+    let latest = raft.configuration
+    guard !latest.isEmpty, raft.configurationIndex <= raft.commitIndex, latest != reportedConfiguration else { return }
+    reportedConfiguration = latest
+    events.append(.configurationCommitted(latest))
   }
 
   private mutating func apply(_ entries: [LogEntry], _ effects: inout Effects) {

@@ -76,6 +76,8 @@ extension ServerMachine {
       return fail(caller, "msgpack decode error: \(error)", &effects)
     }
     if options.region.isEmpty {
+      // Go's dispatcher knows the name before anybody asks for a region.
+      if method == .unrecognized { return reject(caller, name, &effects) }
       guard method == .statusLeader || method == .statusPeers else {
         return fail(caller, "missing region for target RPC", &effects)
       }
@@ -84,6 +86,7 @@ extension ServerMachine {
     if options.region != configuration.region {
       return forward(caller, method, name, body, toRegion: options.region, options, &effects)
     }
+    if method == .clientStatsStats { return callClient(caller, method, body, &effects) }
     guard let endpoint = Self.endpoint(method) else { return reject(caller, name, &effects) }
     if endpoint == .read, options.allowStale, mayAnswerStale(method) {
       return answer(caller, method, name, body, options, &effects)

@@ -31,11 +31,14 @@ public struct ServerMachine {
   var requests = RequestTable()
   var watches = WatchTable()
   var pushes = ServerListPush()
+  var clientSearches = ClientSearches()
   var leaving = Leaving.no
   var now: Moment
   var batch = RPCEventBatch()
   /// What the shell must do or tell; drained by it.
   public var events: [ServerEvent] = []
+  /// The committed configuration that was told last.
+  var reportedConfiguration = RaftConfiguration()
   var refusedMembers: Set<String> = []
   var hasJoinedOnce = false
   /// Since when this server stands against at least as many others in `bootstrap_expect`, and when
@@ -84,6 +87,7 @@ public struct ServerMachine {
         name: configuration.gossipName, expect: configuration.bootstrapExpect, isVoter: configuration.isVoter),
       restoring: restored.bootstrap,
       view: BootstrapView(peers: [], unreachedJoinAddresses: 0, isPristine: raft.isPristine), at: now.instant)
+    reportConfiguration()
     settle(&effects)
   }
 
@@ -257,6 +261,8 @@ public enum ServerEvent: Sendable {
   case status(String)
   /// The server has left; the agent may end. False: it did not come to an orderly end in time.
   case left(clean: Bool)
+  /// The committed Raft configuration is another one: keep the recovery file current.
+  case configurationCommitted(RaftConfiguration)
   case leadership(Bool)
   case leaderChanged(String?)
 }

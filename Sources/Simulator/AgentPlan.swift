@@ -71,6 +71,7 @@ public struct AgentPlan: Sendable {
     ]
     var result = ClientConfiguration(node: node)
     result.region = region
+    result.servesStatistics = true
     result.servers = (server == nil ? [] : [rpcAddress]) + plan.servers
     return result
   }

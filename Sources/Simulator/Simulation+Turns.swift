@@ -2,6 +2,7 @@ import Base
 import Client
 import Raft
 import Server
+import Wire
 
 /// Drives the machines of one agent exactly as the shell of a real one does: an event, then everything that follows
 /// from it, then the disk, the network and the next deadline.
@@ -83,8 +84,8 @@ extension Simulation {
       agent.hasLeft = clean
       note("\(agent.plan.name) has left, clean: \(clean)")
     case .status(let text): note("\(agent.plan.name) status: \(text)")
-    // No scenario has gossip keys.
-    case .keyringCommandFinished, .keyringChanged: break
+    // No scenario has gossip keys, and none reads the recovery file.
+    case .keyringCommandFinished, .keyringChanged, .configurationCommitted: break
     case .leadership(let leads): note("\(agent.plan.name) \(leads ? "leads" : "leads no more")")
     case .leaderChanged(let leader): note("\(agent.plan.name) knows leader \(leader ?? "none")")
     }
@@ -107,7 +108,13 @@ extension Simulation {
             endTurn(agent)
           }
         }
-      case .connectedTo, .statisticsRequested, .answered: break
+      case .statisticsRequested(let request):
+        agent.client?.answer(request, at: now, effects: &agent.effects) {
+          $0.packMapHeader(1)
+          $0.pack("HostStats" as StaticString)
+          $0.pack(agent.plan.name)
+        }
+      case .connectedTo, .answered: break
       }
     }
   }

@@ -27,6 +27,17 @@ enum OperatorCommands {
           .init("peer-id", .string, "<id>", "Raft id of the next leader."),
         ], prefixesFlagErrors: true, run: transferLeadership),
       Command(
+        words: ["operator", "raft", "recover"], synopsis: "Recover a server that lost its quorum for ever",
+        usage: "-data-dir=<dir> [options]",
+        help: "Works on the data directory of a stopped server: the same as running nomadd with these words.",
+        options: [
+          .init("data-dir", .string, "<dir>", "The data_dir of the stopped server."),
+          .init("keep", .strings, "<server>", "Another server that lives on, by id or address; repeatable."),
+          .init("self", .string, "<server>", "Which server this one is, under Raft protocol 2."),
+          .init("dry-run", help: "Explain, and write nothing."), .init("yes", help: "Do not ask."),
+        ], usesAPI: false
+      ) { call in call.fail("This is done by nomadd, which was not found beside this program.") },
+      Command(
         words: ["operator", "autopilot", "get-config"], synopsis: "Display the current Autopilot configuration",
         usage: "[options]", help: "Shows how failed servers are treated.", prefixesFlagErrors: true,
         run: getAutopilot),

@@ -83,4 +83,8 @@ void csystem_ignore_broken_pipes(void);
 /// Sends one datagram to a Unix socket, without waiting; a name that starts with '@' is abstract. 0 or a negated errno.
 int csystem_send_to_unix(const char *name, size_t name_bytes, const void *bytes, size_t count);
 
+/// Unmaps the pages of code and constants of the program and its libraries; those in use come back at the next touch, from
+/// the page cache. A debugger loses the breakpoints that it has set before.
+void csystem_release_code(void);
+
 #endif

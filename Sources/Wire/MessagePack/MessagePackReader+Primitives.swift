@@ -49,13 +49,15 @@ extension MessagePackReader {
     var pending = InlineArray<32, Int>(repeating: 0)
     var depth = 0
     pending[0] = 1
+    let bytes = input.bytes
+    var offset = input.offset
     while true {
       while pending[depth] == 0 {
-        if depth == 0 { return }
+        if depth == 0 { return try skipBytes(offset - input.offset) }
         depth -= 1
       }
       pending[depth] -= 1
-      let children = try skipOneHeader()
+      let children = try stepOver(bytes, at: &offset)
       if children > 0 {
         guard depth + 1 < MessagePack.maximumDepth else { throw .tooDeep }
         depth += 1
@@ -65,17 +67,25 @@ extension MessagePackReader {
   }
 
   /// Steps over a scalar, or over a container's header; returns how many values the container holds.
-  private mutating func skipOneHeader() throws(WireError) -> Int {
-    let shape = try MessagePackShape(lead: try u8())
+  private func stepOver(_ bytes: RawSpan, at offset: inout Int) throws(WireError) -> Int {
+    guard offset < bytes.byteCount else { throw .truncated }
+    let lead = bytes.byte(at: offset)
+    offset += 1
+    // Small numbers and short strings are most of what is skipped.
+    if lead < 0x80 || lead >= 0xE0 { return 0 }
+    let shape = try MessagePackShape(lead: lead)
+    guard shape.lengthBytes <= bytes.byteCount - offset else { throw .truncated }
     let declared: Int
     switch shape.lengthBytes {
-    case 1: declared = Int(try u8())
-    case 2: declared = Int(try u16())
-    case 4: declared = Int(try u32())
+    case 1: declared = Int(bytes.byte(at: offset))
+    case 2: declared = Int(bytes.uint16(at: offset))
+    case 4: declared = Int(bytes.uint32(at: offset))
     default: declared = 0
     }
+    offset += shape.lengthBytes
     guard shape.holdsBytes else { return declared * shape.valuesPerUnit }
-    try skipBytes(shape.payload + declared)
+    guard shape.payload + declared <= bytes.byteCount - offset else { throw .truncated }
+    offset += shape.payload + declared
     return shape.values
   }
 

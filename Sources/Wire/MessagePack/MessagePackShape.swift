@@ -10,12 +10,16 @@ struct MessagePackShape {
   var holdsBytes = true
   var valuesPerUnit = 1
 
+  @inline(__always)
   init(lead: UInt8) throws(WireError) {
+    if lead & 0xE0 == 0xA0 {
+      payload = Int(lead & 0x1F)
+      return
+    }
     switch lead {
     case 0x00...0x7F, 0xE0...0xFF, 0xC0, 0xC2, 0xC3: break
     case 0x80...0x8F: values = Int(lead & 0x0F) * 2
     case 0x90...0x9F: values = Int(lead & 0x0F)
-    case 0xA0...0xBF: payload = Int(lead & 0x1F)
     case 0xC4, 0xD9: lengthBytes = 1
     case 0xC5, 0xDA: lengthBytes = 2
     case 0xC6, 0xDB: lengthBytes = 4

@@ -37,16 +37,20 @@ public struct MessagePackPatch: Hashable, Sendable {
   public func apply(to map: RawSpan, into output: inout [UInt8]) throws(WireError) {
     let start = output.count
     do throws(WireError) {
-      let found = try presentKeys(of: map)
       var reader = MessagePackReader(map)
       let count = try reader.readMapHeader()
-      output.packMapHeader(count + keys.count - found.nonzeroBitCount)
+      // How many keys are new is known at the end.
+      output.packMapHeader(count + keys.count)
+      let headerEnd = output.count
+      // A bit for each key of the patch that the map holds.
+      var found: UInt64 = 0
       for _ in 0..<count {
         let keyStart = reader.offset
         let index = keyIndex(try reader.skip())
         output.append(contentsOf: map.extracting(keyStart..<reader.offset))
         let value = try reader.skip()
         if let index {
+          found |= 1 << UInt64(index)
           output.append(contentsOf: arena[values[index]])
         } else {
           output.append(contentsOf: value)
@@ -57,21 +61,15 @@ public struct MessagePackPatch: Hashable, Sendable {
         output.pack(raw: keys[index])
         output.append(contentsOf: arena[values[index]])
       }
+      if found != 0 {
+        var header: [UInt8] = []
+        header.packMapHeader(count + keys.count - found.nonzeroBitCount)
+        output.replaceSubrange(start..<headerEnd, with: header)
+      }
     } catch {
       output.removeSubrange(start...)
       throw error
     }
-  }
-
-  /// A bit for each key of the patch that the map holds.
-  private func presentKeys(of map: RawSpan) throws(WireError) -> UInt64 {
-    var reader = MessagePackReader(map)
-    var found: UInt64 = 0
-    for _ in 0..<(try reader.readMapHeader()) {
-      if let index = keyIndex(try reader.skip()) { found |= 1 << UInt64(index) }
-      try reader.skip()
-    }
-    return found
   }
 
   /// `encoded` is a key as it stands in the map; only strings can match.

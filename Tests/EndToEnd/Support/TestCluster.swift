@@ -49,14 +49,24 @@ final class TestCluster {
   func nomad(
     _ words: String..., at agent: AgentProcess, within limit: Interval = .seconds(30)
   ) async throws -> CommandResult {
+    try await run(
+      "nomad", words, environment: ["NOMAD_ADDR": "http://\(agent.settings.httpAddress)"], within: limit)
+  }
+
+  /// Runs a program of ours and waits for its end.
+  func run(
+    _ program: String, _ words: [String], environment: [String: String] = [:], within limit: Interval = .seconds(30)
+  ) async throws -> CommandResult {
     commands += 1
     let output = "\(directory.path)/command\(commands)"
     let process = try ChildProcess(
-      [try Programs.path("nomad")] + words, environment: ["NOMAD_ADDR": "http://\(agent.settings.httpAddress)"],
-      output: "\(output).out", error: "\(output).err")
-    try await eventually("the end of nomad \(words.joined(separator: " "))", within: limit) { process.result != nil }
+      [try Programs.path(program)] + words, environment: environment, output: "\(output).out",
+      error: "\(output).err")
+    try await eventually("the end of \(program) \(words.joined(separator: " "))", within: limit) {
+      process.result != nil
+    }
     guard case .exited(let status) = process.end() else {
-      throw HarnessError.agentEnded("nomad", "\(process.end())", output: FileText.tail("\(output).err"))
+      throw HarnessError.agentEnded(program, "\(process.end())", output: FileText.tail("\(output).err"))
     }
     return CommandResult(
       status: status, output: try FileText.read("\(output).out"), error: try FileText.read("\(output).err"))

@@ -25,13 +25,15 @@ final class GoPeer: RaftPeer {
   private var caller: HTTPCaller
   private var isAsking = false
 
-  /// Builds the program against Debian's package, and returns its path.
-  static func build(in directory: TemporaryDirectory, on stage: Stage) throws -> String {
+  /// Builds a program of the folder `go` against Debian's packages, and returns its path.
+  static func build(
+    _ name: String = "raftpeer", in directory: TemporaryDirectory, on stage: Stage
+  ) throws -> String {
     let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-    let program = "\(directory.path)/raftpeer"
+    let program = "\(directory.path)/\(name)"
     let log = "\(directory.path)/build"
     let compiler = try ChildProcess(
-      ["go", "build", "-o", program, "/\(folder)/go/raftpeer/main.go"],
+      ["go", "build", "-o", program, "/\(folder)/go/\(name)/main.go"],
       environment: ["GO111MODULE": "off", "GOPATH": libraryPath, "GOFLAGS": ""], output: log)
     try stage.wait("go build", within: .seconds(120)) { compiler.result != nil }
     guard compiler.result == .exited(0) else { throw HarnessError.system("build the Go peer", FileText.tail(log)) }

@@ -1,4 +1,5 @@
 import Base
+import FoundationEssentials
 import Glibc
 import Harness
 
@@ -43,6 +44,13 @@ enum Installed {
   static func command(_ name: String) -> Bool {
     let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
     return path.split(separator: ":").contains { unsafe access("\($0)/\(name)", X_OK) == 0 }
+  }
+
+  /// A program of this project: of `NOMADD_BIN_DIR`, or beside the test program.
+  static func ownProgram(_ name: String) throws -> String {
+    if let named = ProcessInfo.processInfo.environment["NOMADD_BIN_DIR"] { return "\(named)/\(name)" }
+    let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    return own.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/\(name)"
   }
 
   static func path(_ path: String) -> Bool { unsafe access(path, R_OK) == 0 }
