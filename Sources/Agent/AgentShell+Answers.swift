@@ -2,6 +2,7 @@ import API
 import Base
 import Client
 import Configuration
+import Gossip
 import HTTP
 import Membership
 import Reactor
@@ -198,8 +199,26 @@ extension AgentShell {
         gauge("raft.leader", server.raft.role == .leader ? 1 : 0), gauge("nodes", server.state.nodeCount),
         gauge("rpc.connections", server.rpc.connectionCount),
       ]
+      gauges += Self.gossipNumbers(server.membership.gossip).map { gauge($0.name, $0.value) }
     }
     gauges.append(gauge("http.connections", http.connectionCount))
     return ["Counters": [], "Gauges": .array(gauges), "Points": [], "Samples": []]
+  }
+
+  /// The health of the gossip layer. Sums are given as they are, from the start of the agent.
+  private static func gossipNumbers(_ gossip: GossipMachine) -> [(name: String, value: Int)] {
+    let statistics = gossip.statistics
+    func count(_ value: UInt64) -> Int { Int(clamping: value) }
+    let numbers = [
+      ("queue_depth", gossip.queueDepth), ("health_score", gossip.awareness), ("suspects", gossip.suspectCount),
+      ("udp_blocked", gossip.datagramBlockedNames.count),
+      ("probe_rtt_us", Int(statistics.lastRoundTrip.nanoseconds / 1000)),
+      ("probe_rtt_mean_us", Int(statistics.roundTripSum.nanoseconds / 1000) / max(1, count(statistics.roundTrips))),
+      ("probes_succeeded", count(statistics.probesSucceeded)), ("probes_failed", count(statistics.probesFailed)),
+      ("suspicions", count(statistics.suspicions)), ("refutations", count(statistics.refutations)),
+      ("packets_received", count(statistics.packetsReceived)), ("packets_sent", count(statistics.packetsSent)),
+    ]
+    let drops = DropCause.allCases.map { ("dropped.\($0)", count(statistics[$0])) }
+    return (numbers + drops).map { (name: "memberlist.\($0.0)", value: $0.1) }
   }
 }

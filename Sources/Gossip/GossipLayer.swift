@@ -19,6 +19,10 @@ public protocol GossipLayer {
   mutating func handleConflict(
     _ node: NodeRecord, claimedBy address: SocketAddress, at now: Instant, effects: inout Effects)
 
+  /// A node answered our probe directly; `payload` came with the ack.
+  mutating func handleProbed(
+    _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects)
+
   /// An application message; never empty.
   mutating func handleUserMessage(_ bytes: RawSpan, at now: Instant, effects: inout Effects)
   /// Appends the layer's own part of a state exchange.
@@ -35,6 +39,12 @@ public protocol GossipLayer {
   var hasFreshBroadcasts: Bool { get }
   /// Appends complete user messages (type byte included) that fit into `budget` bytes, counting two more for each.
   mutating func takeBroadcasts(budget: Int, maximumParts: Int, into parts: inout [[UInt8]])
+}
+
+extension GossipLayer {
+  public mutating func handleProbed(
+    _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects
+  ) {}
 }
 
 /// Names one outbound state exchange between the machine and the layer above.
