@@ -14,10 +14,10 @@ SEED    ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 DIST := $(SCRATCH)/dist
 RELEASE := -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
-.PHONY: help deps build release test up down bench sim sim-raft sim-soak experiments soak soak-writes install clean
+.PHONY: help deps build release test up down bench bench-gossip fuzz sim sim-raft sim-soak experiments soak soak-writes install clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install the libraries and tools that are missing, or say what to install
 	@scripts/deps.sh "$(SWIFT)"
@@ -46,6 +46,13 @@ down: ## Stop that cluster; its data stays until make clean
 
 bench: release ## Measure how fast SERVERS=3 servers form a cluster, over ROUNDS=10 rounds
 	$(DIST)/nomad-bench form --servers $(SERVERS) --clients 1 --failover --rounds $(ROUNDS)
+
+bench-gossip: release ## Measure pings answered a second, beside a bare echo and HashiCorp's memberlist if it is there
+	@scripts/bench-gossip.sh "$(DIST)"
+
+fuzz: deps ## Fire nearly right gossip packets and streams at members for MINUTES=10, from SEED=...
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(SCRATCH) --product nomad-fuzz
+	$(SCRATCH)/release/nomad-fuzz --minutes $(MINUTES) --seed $(SEED) --corpus Tests/Gossip/Corpus
 
 sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fresh seed on
 	@first=$(SEED); echo "repeat with: make sim SEED=$$first RUNS=$(RUNS)"; \

@@ -103,7 +103,7 @@ let package = Package(
     tests("Simulation", ["Simulator"]),
     tests("Bench", ["Base", "nomad-bench"]),
     tests("EndToEnd", ["Harness", "HTTP"]),
-    tests("Interop", ["HTTP", "Harness", "Membership", "Raft", "Reactor"], excluding: ["go", "python"]),
+    tests("Interop", ["HTTP", "Harness", "Membership", "Raft", "Reactor", "Server"], excluding: ["go", "python"]),
     tests("Tidy", []),
   ]
 )

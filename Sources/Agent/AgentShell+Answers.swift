@@ -2,6 +2,7 @@ import API
 import Base
 import Client
 import Configuration
+import Gossip
 import HTTP
 import Membership
 import Reactor
@@ -202,6 +203,7 @@ extension AgentShell {
         ("raft.voters", server.raft.configuration.voterCount), ("nodes", server.state.nodeCount),
         ("nomad.heartbeat.active", server.watchedNodeCount), ("rpc.connections", server.rpc.connectionCount),
       ]
+      gauges += Self.gossipNumbers(server.membership.gossip)
       if server.raft.role == .leader {
         let health = server.autopilotSummary
         gauges += [
@@ -241,5 +243,22 @@ extension AgentShell {
     let labels = metricLabels.map { Metrics.Label($0.key, $0.value) }
     for gauge in gauges { metrics.set(metrics.gauge("nomad." + gauge.name, labels), to: Double(gauge.value)) }
     return metrics.prometheusText()
+  }
+
+  /// The health of the gossip layer. Sums are given as they are, from the start of the agent.
+  private static func gossipNumbers(_ gossip: GossipMachine) -> [(name: String, value: Int)] {
+    let statistics = gossip.statistics
+    func count(_ value: UInt64) -> Int { Int(clamping: value) }
+    let numbers = [
+      ("queue_depth", gossip.queueDepth), ("health_score", gossip.awareness), ("suspects", gossip.suspectCount),
+      ("udp_blocked", gossip.datagramBlockedNames.count),
+      ("probe_rtt_us", Int(statistics.lastRoundTrip.nanoseconds / 1000)),
+      ("probe_rtt_mean_us", Int(statistics.roundTripSum.nanoseconds / 1000) / max(1, count(statistics.roundTrips))),
+      ("probes_succeeded", count(statistics.probesSucceeded)), ("probes_failed", count(statistics.probesFailed)),
+      ("suspicions", count(statistics.suspicions)), ("refutations", count(statistics.refutations)),
+      ("packets_received", count(statistics.packetsReceived)), ("packets_sent", count(statistics.packetsSent)),
+    ]
+    let drops = DropCause.allCases.map { ("dropped.\($0)", count(statistics[$0])) }
+    return (numbers + drops).map { (name: "memberlist.\($0.0)", value: $0.1) }
   }
 }

@@ -137,9 +137,12 @@ extension AgentShell {
   // MARK: Gossip keys
 
   private func store(_ keys: [[UInt8]]) {
+    var failure: String?
     do throws(DurableError) { try serverStorage?.keyringFile.replace(KeyringFile.encode(keys)) } catch {
       effects.log.log(.error, "nomad.serf", "cannot store the gossip keyring", ["error": "\(error)"])
+      failure = "\(error)"
     }
+    server?.keyringStored(failure: failure, at: loop.moment, effects: &effects)
   }
 
   private static func answer(_ result: KeyringResult) -> APIAnswer {

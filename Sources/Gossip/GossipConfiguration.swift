@@ -70,6 +70,12 @@ public struct GossipConfiguration: Sendable {
   public var maximumNodes = 10_000
   public var maximumStreams = 128
   public var maximumStreamsPerHost = 16
+  /// Streams that one host may open at once, and then each second; not for loopback.
+  public var streamBurst = 64
+  public var streamsPerSecond = 16
+  /// Bytes that compressed packets and streams of one host may expand to at once, and then each second.
+  public var expansionBurstBytes = 64 << 20
+  public var expandedBytesPerSecond = 8 << 20
   /// Indirect pings that we carry out for others at the same time.
   public var maximumRelays = 1024
   /// Bytes of unfinished inbound messages over all streams.

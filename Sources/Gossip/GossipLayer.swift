@@ -24,6 +24,10 @@ public protocol GossipLayer {
   mutating func handleConflict(
     _ node: NodeRecord, claimedBy address: SocketAddress, at now: Instant, effects: inout Effects)
 
+  /// A node answered our probe directly; `payload` came with the ack.
+  mutating func handleProbed(
+    _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects)
+
   /// An application message; never empty.
   mutating func handleUserMessage(_ bytes: RawSpan, at now: Instant, effects: inout Effects)
   /// Appends the layer's own part of a state exchange.
@@ -45,6 +49,9 @@ public protocol GossipLayer {
 extension GossipLayer {
   public func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool { false }
   public func kinship(of metadata: RawSpan) -> Kinship { .stranger }
+  public mutating func handleProbed(
+    _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects
+  ) {}
 }
 
 /// Which rules a node and we may follow together. Only rules that peers cannot tell apart on the wire depend on it.

@@ -109,8 +109,9 @@ extension GossipMachine {
   ) {
     guard message.from.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
     guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
-    if nodes[id].suspicion != nil {
-      if nodes[id].suspicion?.confirm(from: message.from) == true {
+    if let isNews = nodes[id].suspicion?.isNews(from: message.from) {
+      if isNews {
+        nodes[id].suspicion?.confirm(from: message.from)
         queueAccusation(.suspect, message, about: id)
       }
       return
@@ -119,6 +120,7 @@ extension GossipMachine {
     if id == localID {
       return refute(message.incarnation, kind: "a suspect", from: message.from.text(), at: now, effects: &effects)
     }
+    count(\.suspicions)
     queueAccusation(.suspect, message, about: id)
     nodes[id].incarnation = message.incarnation
     nodes[id].state = .suspect
@@ -155,9 +157,11 @@ extension GossipMachine {
     nodes[localID].incarnation = incarnation
     changeAwareness(by: 1)
     count(\.refutations)
+    queueAlive(localID)
+    guard now >= nextRefutationLine else { return }
+    nextRefutationLine = now + .seconds(1)
     effects.log.log(
       .warn, Self.logModule, "memberlist: Refuting \(kind) message" + (from.map { " (from: \($0))" } ?? ""))
-    queueAlive(localID)
   }
 
   mutating func expireSuspicions(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
@@ -225,9 +229,9 @@ extension GossipMachine {
     effects: inout Effects
   ) {
     count(.conflict)
-    above.handleConflict(nodes[id], claimedBy: address, at: now, effects: &effects)
     guard now >= nextComplaint else { return }
     nextComplaint = now + .seconds(1)
+    above.handleConflict(nodes[id], claimedBy: address, at: now, effects: &effects)
     let record = nodes[id]
     effects.log.log(
       .error, Self.logModule,

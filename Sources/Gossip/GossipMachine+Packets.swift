@@ -68,7 +68,7 @@ extension GossipMachine {
       case .ping: handlePing(try PingMessage(body), from: peer, at: now, above: &above, effects: &effects)
       case .indirectPing:
         handleIndirectPing(try IndirectPingMessage(body), from: peer, at: now, above: &above, effects: &effects)
-      case .ack: handleAck(try AckMessage(body), at: now, effects: &effects)
+      case .ack: handleAck(try AckMessage(body), at: now, above: &above, effects: &effects)
       case .nack: handleNack(try NackMessage(body))
       case .alive:
         handleAlive(try AliveMessage(body), from: peer, at: now, above: &above, effects: &effects)
@@ -105,9 +105,11 @@ extension GossipMachine {
     expandedScratch = []
     expanded.removeAll(keepingCapacity: true)
     defer { expandedScratch = expanded }
+    guard expansionLimiter.take(0, from: peer.host, at: now) else { return count(.limit) }
     try message.expand(
       into: &expanded, limit: GossipLimits.decompressedDatagramBytes(compressed: message.buffer.byteCount),
       using: &expander)
+    _ = expansionLimiter.take(expanded.count, from: peer.host, at: now)
     dispatch(
       expanded.bytes, mayExpand: false, mayContain: mayContain, from: peer, at: now, above: &above,
       effects: &effects)

@@ -142,10 +142,7 @@ extension GossipMachine {
       nodes[current.node].lastHeard = now
       count(\.probesSucceeded)
       changeAwareness(by: -1)
-      effects.log.log(
-        .warn, Self.logModule,
-        "memberlist: Was able to connect to \(name.bytes.text()) over TCP but UDP probes failed, "
-          + "network may be misconfigured")
+      noteDatagrams(of: current.node, areBlocked: true, effects: &effects)
       return
     }
     count(\.probesFailed)
@@ -159,19 +156,43 @@ extension GossipMachine {
       at: now, above: &above, effects: &effects)
   }
 
-  mutating func handleAck(_ ack: AckMessage, at now: Instant, effects: inout Effects) {
+  mutating func handleAck(
+    _ ack: AckMessage, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
     for reach in Reach.allCases {
       guard let current = self[reach].current, current.sequence == ack.sequence else { continue }
       nodes[current.node].lastHeard = now
       self[reach].current = nil
       count(\.probesSucceeded)
       changeAwareness(by: -1)
+      noteDatagrams(of: current.node, areBlocked: false, effects: &effects)
+      // Later acks may have come through others and tell nothing about the way.
+      if current.phase == .direct {
+        let roundTrip = now - current.sent
+        recordRoundTrip(roundTrip)
+        above.handleProbed(nodes[current.node], roundTrip: roundTrip, payload: ack.payload, effects: &effects)
+      }
       return
     }
     guard let index = relays.firstIndex(where: { $0.sequence == ack.sequence }) else { return }
     let relay = relays.remove(at: index)
     sendDirect(to: relay.requester, effects: &effects) { out in
       AckMessage.encode(sequence: relay.requesterSequence, payload: nil, into: &out)
+    }
+  }
+
+  /// Names the condition once when it begins and once when it ends; the words are those operators know from peers.
+  private mutating func noteDatagrams(of id: Int, areBlocked: Bool, effects: inout Effects) {
+    guard nodes[id].areDatagramsBlocked != areBlocked else { return }
+    nodes[id].areDatagramsBlocked = areBlocked
+    let name = nodes[id].displayName
+    if areBlocked {
+      effects.log.log(
+        .warn, Self.logModule,
+        "memberlist: Was able to connect to \(name) over TCP but UDP probes failed, network may be misconfigured",
+        ["condition": "UDP blocked, TCP works", "address": nodes[id].address.description])
+    } else {
+      effects.log.log(.info, Self.logModule, "memberlist: UDP probes of \(name) are answered again")
     }
   }
 

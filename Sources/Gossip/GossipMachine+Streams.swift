@@ -28,7 +28,10 @@ extension GossipMachine {
     let perHost = streams.reduce(0) { $0 + ($1.role == .inbound && $1.peer.host == peer.host ? 1 : 0) }
     // All servers of a test pool on one machine share the loopback address.
     let isHostFull = perHost >= configuration.maximumStreamsPerHost && !peer.host.isLoopback
-    guard streams.count < configuration.maximumStreams, !isHostFull else {
+    let isOften = !peer.host.isLoopback && !streamLimiter.take(1, from: peer.host, at: now)
+    // A host whose streams have expanded to more than its share waits, too.
+    let isCostly = !expansionLimiter.take(0, from: peer.host, at: now)
+    guard streams.count < configuration.maximumStreams, !isHostFull, !isOften, !isCostly else {
       count(.limit)
       return effects.outbox.abort(id)
     }
@@ -70,6 +73,9 @@ extension GossipMachine {
           cipher: &cipher, label: configuration.label, expander: &expander)
       else { return }
       let stream = streams.remove(at: index)
+      if stream.role == .inbound {
+        _ = expansionLimiter.take(stream.reader.buffer.count, from: stream.peer.host, at: now)
+      }
       handle(message, on: stream, at: now, above: &above, effects: &effects)
     } catch {
       let stream = streams.remove(at: index)

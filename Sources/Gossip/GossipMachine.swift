@@ -52,6 +52,9 @@ public struct GossipMachine {
   var urgentCredit: Int
   var nextUrgentCredit: Instant
   var nextComplaint: Instant
+  var nextRefutationLine: Instant
+  var streamLimiter: SourceLimiter
+  var expansionLimiter: SourceLimiter
 
   // Scratch memory, kept between calls.
   var plainScratch: [UInt8] = []
@@ -75,6 +78,10 @@ public struct GossipMachine {
     nextGossip = now + effects.random.interval(.zero, configuration.gossipInterval)
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
     nextComplaint = now
+    nextRefutationLine = now
+    streamLimiter = SourceLimiter(burst: configuration.streamBurst, perSecond: configuration.streamsPerSecond)
+    expansionLimiter = SourceLimiter(
+      burst: configuration.expansionBurstBytes, perSecond: configuration.expandedBytesPerSecond)
     urgentCredit = configuration.urgentGossipBurst
     nextUrgentCredit = now
   }
@@ -203,6 +210,23 @@ public struct GossipMachine {
 
   mutating func count(_ cause: DropCause) { statistics.count(cause) }
   mutating func count(_ counter: WritableKeyPath<GossipStatistics, UInt64>) { statistics[keyPath: counter] &+= 1 }
+
+  mutating func recordRoundTrip(_ roundTrip: Interval) {
+    statistics.lastRoundTrip = roundTrip
+    statistics.roundTripSum = statistics.roundTripSum + roundTrip
+    statistics.roundTrips &+= 1
+  }
+
+  /// Messages that wait to be gossiped.
+  public var queueDepth: Int { queue.count }
+  /// Messages that were lost because no packet could hold them.
+  public var oversizedBroadcasts: UInt64 { queue.oversized }
+  /// Nodes under suspicion now.
+  public var suspectCount: Int { suspects.count }
+  /// Nodes that TCP reaches and UDP does not.
+  public var datagramBlockedNames: [String] {
+    nodes.ids.filter { nodes[$0].areDatagramsBlocked && !nodes[$0].state.isGone }.map { nodes[$0].displayName }
+  }
 
   /// Foreign mistakes are logged once per second at most.
   mutating func complain(

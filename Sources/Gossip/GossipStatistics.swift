@@ -1,3 +1,5 @@
+import Base
+
 /// Why foreign input was not used; one counter each.
 public enum DropCause: Int, Hashable, Sendable, CaseIterable {
   case empty, label, undecryptable, checksum, malformed, unknownKind, nesting, compression
@@ -23,6 +25,12 @@ public struct GossipStatistics: Hashable, Sendable {
   public internal(set) var probesSucceeded: UInt64 = 0
   public internal(set) var probesFailed: UInt64 = 0
   public internal(set) var refutations: UInt64 = 0
+  /// Nodes that we have begun to suspect, by our own probe or by others' word.
+  public internal(set) var suspicions: UInt64 = 0
+  /// Time to the direct ack of the last probe that had one, and the sum over all of them.
+  public internal(set) var lastRoundTrip = Interval.zero
+  public internal(set) var roundTripSum = Interval.zero
+  public internal(set) var roundTrips: UInt64 = 0
   private var drops = InlineCounters()
 
   public init() {}

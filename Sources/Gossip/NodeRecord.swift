@@ -20,6 +20,8 @@ public struct NodeRecord: NamedRecord, Sendable {
   var suspicion: Suspicion?
   /// A broadcast about the node was queued at some time, so the queue must be searched before the next one.
   var wasBroadcast = false
+  /// The last probe that succeeded did so over TCP only: a firewall between us drops UDP.
+  public internal(set) var areDatagramsBlocked = false
 
   init(
     name: [UInt8], address: SocketAddress, metadata: [UInt8], versions: ProtocolVersions, incarnation: UInt32,

@@ -32,16 +32,21 @@ struct Suspicion: Sendable {
 
   mutating func postpone(until time: Instant) { deadline = time }
 
-  /// True when the accusation is news and worth passing on.
-  mutating func confirm(from accuser: RawSpan) -> Bool {
+  /// True when the accusation is news and worth passing on; `confirm` is then next. Most are none, and this changes
+  /// nothing and allocates nothing.
+  func isNews(from accuser: RawSpan) -> Bool {
     guard confirmations < wanted else { return false }
     for known in accusers where accuser.equals(known) { return false }
+    return true
+  }
+
+  /// Precondition: `isNews(from: accuser)`.
+  mutating func confirm(from accuser: RawSpan) {
     accusers.append(accuser.copy())
     confirmations += 1
     deadline =
       start
       + GossipTiming.suspicionTimeout(
         minimum: minimum, maximum: maximum, confirmations: confirmations, wanted: wanted)
-    return true
   }
 }

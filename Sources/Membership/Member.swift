@@ -42,6 +42,10 @@ struct MemberRecord: NamedRecord, Sendable {
   var leaveTime: Instant?
   /// When a pruning leave intent takes effect on a member that is still leaving.
   var pruneTime: Instant?
+  /// Where the member was in the last ack.
+  var coordinate: NetworkCoordinate?
+  /// Seconds, the newest last; at most `CoordinateTracker.latencySamples`.
+  var roundTrips: [Double] = []
 
   static var vacant: MemberRecord {
     MemberRecord(

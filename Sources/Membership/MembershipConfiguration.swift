@@ -34,6 +34,8 @@ public struct MembershipConfiguration: Sendable {
   public var tombstoneTimeout: Interval = .hours(24)
   public var recentIntentTimeout: Interval = .minutes(5)
   public var queryTimeoutMultiplier = 16
+  /// A change of the keyring is answered only after `MembershipMachine.keyringStored`.
+  public var awaitsKeyringStorage = false
   /// Lamport times of events and queries that are remembered.
   public var bufferSlots = 512
   /// Different events or queries remembered for one Lamport time.

@@ -52,6 +52,13 @@ public enum MembershipEvent: Hashable, Sendable {
   /// Another address claims the name of `member`; the claim was ignored.
   case nameConflict(Member, claimedBy: SocketAddress)
   case userEvent(name: String, payload: [UInt8], lamportTime: UInt64)
+  /// A member asks; `MembershipMachine.respond` answers.
+  case queryReceived(ReceivedQuery)
+  /// A member has received our query.
+  case queryAcknowledged(QueryID, from: String)
+  case queryAnswered(QueryID, from: String, payload: [UInt8])
+  /// The time of our query is over.
+  case queryFinished(QueryID, QueryResult)
   /// A `changeKeyring` is decided, or its time is over.
   case keyringOperationFinished(QueryID, KeyringResult)
   /// The keyring was changed by a query; the owner stores it.
@@ -91,6 +98,8 @@ public struct KeyringResult: Hashable, Sendable {
   public var responses = 0
   /// Reason by name of those that could not do it.
   public var errors: [String: String] = [:]
+  /// What members said beside a good result, by name: that their list of keys was too long and is cut.
+  public var remarks: [String: String] = [:]
   /// In the order of first report.
   public var keys: [Tally] = []
   public var primaryKeys: [Tally] = []

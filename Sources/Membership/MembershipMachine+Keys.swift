@@ -19,9 +19,11 @@ extension MembershipMachine {
     }
     var payload: [UInt8] = []
     SerfKeyRequest.encode(key: key, into: &payload)
-    let id = serf.startQuery(name: kind.rawValue, payload: payload, now: now, effects: &effects)
+    let query = Query(name: kind.rawValue, payload: payload)
+    let id = serf.startQuery(query, purpose: .keyring, now: now, effects: &effects)
     afterCall(at: now, effects: &effects)
-    return id
+    precondition(id != nil, "a key fits into a query")
+    return id ?? QueryID(number: 0)
   }
 
   /// Applies key queries to the keyring and answers them.
@@ -30,7 +32,14 @@ extension MembershipMachine {
     serf.keyOperations.removeAll()
     for operation in operations {
       var response = withGossip { gossip, _ in Self.perform(operation, on: &gossip.cipher) }
-      if response.result, operation.kind != .list { serf.events.append(.keyringChanged) }
+      if response.result, operation.kind != .list {
+        serf.events.append(.keyringChanged)
+        if configuration.awaitsKeyringStorage {
+          guard unstored.count < Self.maximumUnstored else { continue }
+          unstored.append(operation.answer)
+          continue
+        }
+      }
       var payload: [UInt8] = []
       response.encode(into: &payload)
       let total = response.keys?.count ?? 0
@@ -44,6 +53,26 @@ extension MembershipMachine {
       }
       serf.send(payload, flags: 0, to: operation.answer, effects: &effects)
     }
+  }
+
+  /// Changes that wait for the disk; more come only from a flood, whose answers nobody needs.
+  static let maximumUnstored = 64
+
+  /// The keys of the last `.keyringChanged` are stored, or cannot be: then `failure` says why, and everybody who asked
+  /// for a change since the last call is told so. The change itself stays in force until the end of the process, as
+  /// with peers.
+  public mutating func keyringStored(failure: String?, at now: Instant, effects: inout Effects) {
+    let waiting = unstored
+    unstored.removeAll()
+    for answer in waiting {
+      let response =
+        failure.map { SerfKeyResponse(result: false, message: "keyring is changed, but not stored: \($0)") }
+        ?? SerfKeyResponse(result: true)
+      var payload: [UInt8] = []
+      response.encode(into: &payload)
+      serf.send(payload, flags: 0, to: answer, effects: &effects)
+    }
+    afterCall(at: now, effects: &effects)
   }
 
   /// What fits into one answer at best: 1024 bytes, 25 for each key.

@@ -18,6 +18,8 @@ public struct MembershipMachine {
   var recordedClocks: (UInt64, UInt64, UInt64)
   var departure = Departure.none
   var rejoin: Rejoin
+  /// Key changes whose answers wait for `keyringStored`.
+  var unstored: [QueryAnswer] = []
 
   /// Steps of a graceful leave (gossip.md 6.6); each waits for its deadline at most.
   enum Departure {
@@ -51,7 +53,7 @@ public struct MembershipMachine {
     let restored = Snapshot(lines: snapshot, rejoinAfterLeave: configuration.rejoinAfterLeave)
     serf = SerfLayer(configuration: configuration, snapshot: restored)
     gossip = GossipMachine(configuration: configuration.gossip, cipher: cipher, at: now, effects: &effects)
-    gossip.ackPayload = Coordinate.initialPayload
+    gossip.ackPayload = serf.coordinates.own.payload
     nextReap = now + configuration.reapInterval
     nextReconnect = now + configuration.reconnectInterval
     nextClockLine = now
@@ -191,6 +193,10 @@ public struct MembershipMachine {
       }
     }
     if !serf.exchanges.isEmpty { startExchanges(at: now, effects: &effects) }
+    if serf.hasMoved {
+      serf.hasMoved = false
+      gossip.ackPayload = serf.coordinates.own.payload
+    }
     advanceDeparture(at: now, effects: &effects)
     gossip.noteFreshBroadcasts(at: now, above: serf)
   }

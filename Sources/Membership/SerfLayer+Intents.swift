@@ -4,13 +4,20 @@ import Wire
 
 // Join and leave intents (gossip.md 6.6). The functions answer "is it news that must be passed on?".
 extension SerfLayer {
-  mutating func applyJoin(_ name: RawSpan, at time: UInt64, now: Instant) -> Bool {
+  mutating func applyJoin(_ name: RawSpan, at time: UInt64, now: Instant, effects: inout Effects) -> Bool {
     guard LamportClock.isPlausible(time), isUsable(name) else { return false }
     clock.witness(time)
     guard let id = members.find(name) else {
       return intents.store(name, lamportTime: time, isLeave: false, at: now)
     }
     guard time > members[id].member.statusTime else { return false }
+    if members[id].name == localName, lifecycle == .alive {
+      // From an earlier life of ours. Whoever holds it may hold a later "left" too, or believe that we are leaving; a
+      // newer word of our own settles both.
+      effects.log.log(.debug, Self.logModule, "serf: Outbidding an intent about us from an earlier life")
+      broadcastJoinIntent(now: now)
+      return false
+    }
     members[id].member.statusTime = time
     if members[id].member.status == .leaving { members[id].member.status = .alive }
     return true
@@ -44,11 +51,18 @@ extension SerfLayer {
   mutating func broadcastJoinIntent(now: Instant) {
     let time = clock.time
     let name = localName
-    _ = applyJoin(name.bytes, at: time, now: now)
+    clock.witness(time)
+    if let id = members.find(name.bytes), time > members[id].member.statusTime {
+      members[id].member.statusTime = time
+      if members[id].member.status == .leaving { members[id].member.status = .alive }
+    }
     var message: [UInt8] = []
     SerfIntent.encodeJoin(lamportTime: time, node: name, into: &message)
-    Self.queue(message.bytes, in: &intentQueue)
+    // A later word of ours takes the place of an earlier one, so that nobody can make us fill the queue.
+    Self.queue(message.bytes, in: &intentQueue, subject: Self.ownIntent)
   }
+
+  private static let ownIntent = 0
 
   /// Applies a leave intent of our own making; returns what must be broadcast.
   mutating func makeLeaveIntent(_ name: [UInt8], prune: Bool, now: Instant, effects: inout Effects) -> [UInt8] {

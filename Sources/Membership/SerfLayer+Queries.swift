@@ -18,7 +18,7 @@ struct KeyOperation {
 }
 
 /// Where and how to answer a query.
-struct QueryAnswer {
+struct QueryAnswer: Hashable, Sendable {
   let lamportTime: UInt64
   let id: UInt32
   let destination: SocketAddress
@@ -65,7 +65,8 @@ extension SerfLayer {
     if query.flags & SerfQuery.wantsAck != 0 {
       send(nil, flags: SerfQueryResponse.isAck, to: answer, effects: &effects)
     }
-    handleInternal(query, answer, effects: &effects)
+    let deadline = now + min(Interval(nanoseconds: query.timeout), Self.longestTimeout)
+    handleForUs(query, answer, deadline: deadline, effects: &effects)
   }
 
   /// Passes an answer on to the member it is meant for. Only answers, and only to members: anything else would make us
@@ -112,10 +113,19 @@ extension SerfLayer {
 
   static let maximumRelays = 5
 
-  private mutating func handleInternal(_ query: SerfQuery, _ answer: QueryAnswer, effects: inout Effects) {
-    let prefix = Array("_serf_".utf8)
-    guard query.name.byteCount > prefix.count, query.name.extracting(0..<prefix.count).equals(prefix) else { return }
+  static let longestTimeout = Interval.minutes(5)
+  private static let internalPrefix = Array("_serf_".utf8)
+
+  private mutating func handleForUs(
+    _ query: SerfQuery, _ answer: QueryAnswer, deadline: Instant, effects: inout Effects
+  ) {
+    let prefix = Self.internalPrefix
     let name = query.name.text()
+    guard query.name.byteCount >= prefix.count, query.name.extracting(0..<prefix.count).equals(prefix) else {
+      return events.append(
+        .queryReceived(
+          ReceivedQuery(name: name, payload: query.payload.copy(), deadline: deadline, answer: answer)))
+    }
     if let kind = KeyOperation.Kind(rawValue: name) {
       let key: [UInt8]?
       do throws(WireError) { key = try SerfKeyRequest.decode(query.payload) } catch { key = nil }

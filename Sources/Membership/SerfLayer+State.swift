@@ -60,14 +60,16 @@ extension SerfLayer {
     var leftTimes: [[UInt8]: UInt64] = [:]
     for name in left { leftTimes[name] = 0 }
     if left.isEmpty {
-      try remote.forEachStatusTime { name, time in _ = applyJoin(name, at: time, now: now) }
+      try remote.forEachStatusTime { name, time in
+        _ = applyJoin(name, at: time, now: now, effects: &effects)
+      }
     } else {
       try remote.forEachStatusTime { name, time in
         let copy = name.copy()
         if leftTimes[copy] != nil {
           leftTimes[copy] = time
         } else {
-          _ = applyJoin(name, at: time, now: now)
+          _ = applyJoin(name, at: time, now: now, effects: &effects)
         }
       }
     }

@@ -32,6 +32,9 @@ struct SerfLayer {
   var joins: [PendingJoin] = []
   var queries: [PendingQuery] = []
   var nextNumber: UInt64 = 1
+  var coordinates = CoordinateTracker()
+  /// Our coordinate has changed since the machine looked.
+  var hasMoved = false
 
   enum Lifecycle: Hashable {
     /// Next: `leaving`.
@@ -72,12 +75,12 @@ struct SerfLayer {
 
   /// Puts the user byte before a Serf message and queues it.
   static func queue(
-    _ message: RawSpan, in queue: inout BroadcastQueue, token: BroadcastQueue.Token? = nil
+    _ message: RawSpan, in queue: inout BroadcastQueue, subject: Int? = nil, token: BroadcastQueue.Token? = nil
   ) {
     var bytes: [UInt8] = [GossipMessageKind.user.rawValue]
     bytes.reserveCapacity(1 + message.byteCount)
     bytes.append(contentsOf: message)
-    queue.add(bytes, token: token)
+    queue.add(bytes, subject: subject, token: token)
   }
 }
 
@@ -197,6 +200,22 @@ extension SerfLayer: GossipLayer {
     events.append(.nameConflict(members[id].member, claimedBy: address))
   }
 
+  mutating func handleProbed(
+    _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects
+  ) {
+    guard payload.byteCount > 0, roundTrip >= .zero, roundTrip <= CoordinateTracker.longestRoundTrip,
+      let id = members.find(node.name.bytes)
+    else { return }
+    // A coordinate that makes no sense is the peer's problem.
+    guard let other = try? NetworkCoordinate(payload: payload) else { return }
+    members[id].coordinate = other
+    members[id].roundTrips.append(roundTrip.seconds)
+    if members[id].roundTrips.count > CoordinateTracker.latencySamples { members[id].roundTrips.removeFirst() }
+    coordinates.observe(
+      other, roundTrip: CoordinateTracker.filtered(members[id].roundTrips), random: &effects.random)
+    hasMoved = true
+  }
+
   var hasBroadcasts: Bool { !intentQueue.isEmpty || !queryQueue.isEmpty || !eventQueue.isEmpty }
   var hasFreshBroadcasts: Bool { intentQueue.hasFresh || queryQueue.hasFresh || eventQueue.hasFresh }
 
@@ -221,7 +240,9 @@ extension SerfLayer: GossipLayer {
         }
       case .join:
         let intent = try SerfIntent(body)
-        if applyJoin(intent.node, at: intent.lamportTime, now: now) { Self.queue(bytes, in: &intentQueue) }
+        if applyJoin(intent.node, at: intent.lamportTime, now: now, effects: &effects) {
+          Self.queue(bytes, in: &intentQueue)
+        }
       case .userEvent:
         let event = try SerfUserEvent(body)
         if remember(event.name, event.payload, at: event.lamportTime) { Self.queue(bytes, in: &eventQueue) }

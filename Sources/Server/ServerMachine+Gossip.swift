@@ -28,7 +28,7 @@ extension ServerMachine {
       case .keyringOperationFinished(let id, let result):
         guard let command = keyringCommands.removeValue(forKey: id) else { continue }
         self.events.append(.keyringCommandFinished(command, result))
-      case .userEvent: break
+      case .userEvent, .queryReceived, .queryAcknowledged, .queryAnswered, .queryFinished: break
       }
     }
     if changed { directoryChanged(&effects) }
@@ -155,6 +155,13 @@ extension ServerMachine {
   ) {
     self.now = now
     keyringCommands[membership.changeKeyring(operation, at: now.instant, effects: &effects)] = id
+    settle(&effects)
+  }
+
+  /// The keys of the last `.keyringChanged` are stored, or cannot be; `failure` then says why.
+  public mutating func keyringStored(failure: String?, at now: Moment, effects: inout Effects) {
+    self.now = now
+    membership.keyringStored(failure: failure, at: now.instant, effects: &effects)
     settle(&effects)
   }
 

@@ -108,7 +108,8 @@ public struct ServerMachine {
   ) {
     self.now = now
     membership.handleDatagram(bytes, from: from, at: now.instant, effects: &effects)
-    settle(&effects)
+    // Most packets bring no news, and then nothing else has anything to do.
+    if !membership.events.isEmpty { settle(&effects) }
   }
 
   public mutating func handleAccepted(
@@ -242,6 +243,7 @@ public struct ServerMachine {
       tags: ServerEntry.tags(of: configuration, cluster: cluster))
     result.localAddresses = configuration.ownGossipAddresses
     result.rejoinAfterLeave = configuration.rejoinAfterLeave
+    result.awaitsKeyringStorage = true
     if let port = configuration.gossipBindPort { result.gossip.bindPort = port }
     return result
   }
@@ -278,7 +280,7 @@ public enum ServerEvent: Sendable {
   case joinCommandFinished(LocalCallID, joined: Int, failures: [String])
   /// The answer to `changeKeyring`.
   case keyringCommandFinished(LocalCallID, KeyringResult)
-  /// Store the keys, primary first: they changed.
+  /// Store the keys, primary first: they changed. Then call `keyringStored`.
   case keyringChanged([[UInt8]])
   /// The agent must end with status 1 and this sentence.
   case fatal(String)

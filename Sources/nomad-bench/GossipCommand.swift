@@ -1,7 +1,7 @@
 import ArgumentParser
 import Base
 import CBench
-import Foundation
+import FoundationEssentials
 import Harness
 
 /// `nomad-bench gossip`: pings answered a second, beside a bare echo and, when given, HashiCorp's memberlist.
@@ -60,9 +60,10 @@ struct GossipCommand: ParsableCommand {
     }
     for text in peer {
       let parts = text.split(separator: "=", maxSplits: 1)
+      guard parts.count == 2 else { throw ValidationError("--peer \(text): expected NAME=COMMAND") }
       try enter(String(parts[0])) { host in
         parts[1].split(separator: " ").map {
-          $0.replacingOccurrences(of: "{host}", with: "\(host)").replacingOccurrences(of: "{port}", with: "4648")
+          String($0).replacing("{host}", with: "\(host)").replacing("{port}", with: "4648")
         }
       }
     }
@@ -116,9 +117,10 @@ struct GossipCommand: ParsableCommand {
     func cell(_ text: String, _ width: Int) -> String {
       String(repeating: " ", count: max(1, width - text.count)) + text
     }
+    func head(_ text: String) -> String { text + String(repeating: " ", count: max(1, 16 - text.count)) }
     print("round trips a second, \(outstanding) outstanding, \(rounds) rounds of \(duration):")
     let heads = ["median", "best", "median us", "p99 us", "lost", "of echo"]
-    print("  " + "peer".padding(toLength: 16, withPad: " ", startingAt: 0) + heads.map { cell($0, 11) }.joined())
+    print("  " + head("peer") + heads.map { cell($0, 11) }.joined())
     let echo = contestants[0].median
     for one in contestants {
       let middle = one.results.sorted { $0.median < $1.median }[one.results.count / 2]
@@ -127,8 +129,7 @@ struct GossipCommand: ParsableCommand {
         decimal(Double(middle.median) / 1000, places: 1), decimal(Double(middle.p99) / 1000, places: 1),
         "\(one.results.reduce(0) { $0 + $1.lost })", decimal(one.median / max(1, echo), places: 2),
       ]
-      print(
-        "  " + one.name.padding(toLength: 16, withPad: " ", startingAt: 0) + cells.map { cell($0, 11) }.joined())
+      print("  " + head(one.name) + cells.map { cell($0, 11) }.joined())
     }
     let others = contestants.filter { one in peer.contains { $0.hasPrefix("\(one.name)=") } }
     let ours = contestants.filter { ["our member", "nomadd"].contains($0.name) }

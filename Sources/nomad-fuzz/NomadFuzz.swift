@@ -1,6 +1,6 @@
 import ArgumentParser
 import Base
-import Foundation
+import FoundationEssentials
 import Harness
 
 @main struct NomadFuzz: ParsableCommand {

@@ -2,6 +2,7 @@ import Base
 import Gossip
 import Harness
 import Membership
+import Server
 import Wire
 
 /// A membership machine of ours in a pool of Serf agents: the timing of one local network, and everybody admitted.
@@ -12,12 +13,20 @@ final class MachineMember: PoolMember, Performer {
   private(set) var finishedJoins: [JoinID: [JoinOutcome]] = [:]
   private(set) var hasLeft = false
 
+  /// Answers to our query as `from: payload`, and whether its time is over.
+  private(set) var answers: [String] = []
+  private(set) var isQueryFinished = false
+  private(set) var keyringResults: [QueryID: KeyringResult] = [:]
+
   private let tags: [String: String]
+  private let keys: [[UInt8]]
   private var driver: Driver<MembershipMachine>?
 
-  init(_ name: String, tags: [String: String] = [:]) throws {
+  /// With `keys` it encrypts. It answers queries named `load` with `load of NAME`.
+  init(_ name: String, tags: [String: String] = [:], keys: [[UInt8]] = []) throws {
     self.name = name
     self.tags = tags
+    self.keys = keys
     address = SocketAddress(try Loopback.address(), port: 4648)
   }
 
@@ -25,10 +34,16 @@ final class MachineMember: PoolMember, Performer {
     var configuration = MembershipConfiguration(gossip: .lan(name: name, address: address), tags: tags)
     configuration.admission = .anybody
     hasLeft = false
-    let driver = try Driver(at: address) { now, effects in
-      MembershipMachine(configuration: configuration, at: now, effects: &effects)
+    let driver = try Driver(at: address) { [keys] now, effects in
+      MembershipMachine(configuration: configuration, cipher: GossipKeyring(keys: keys), at: now, effects: &effects)
     }
-    driver.settle = { [unowned self] machine, _, _ in take(machine.takeEvents()) }
+    driver.settle = { [unowned self] machine, now, effects in
+      let events = machine.takeEvents()
+      take(events)
+      for case .queryReceived(let query) in events where query.name == "load" {
+        _ = machine.respond(to: query, Array("load of \(name)".utf8), at: now, effects: &effects)
+      }
+    }
     self.driver = driver
   }
 
@@ -56,6 +71,26 @@ final class MachineMember: PoolMember, Performer {
       try machine.setTags(tags, at: now, effects: &effects)
     }
   }
+
+  func ask(_ query: Query) {
+    answers = []
+    isQueryFinished = false
+    _ = driver?.command { $0.ask(query, at: $1, effects: &$2) }
+  }
+
+  func changeKeyring(_ operation: KeyringOperation, on stage: Stage) throws -> KeyringResult {
+    guard let driver else { throw HarnessError.timedOut("\(name) runs") }
+    let id = driver.command { $0.changeKeyring(operation, at: $1, effects: &$2) }
+    try stage.wait("\(operation) by \(name)") { keyringResults[id] != nil }
+    guard let result = keyringResults[id] else { throw HarnessError.timedOut("\(operation)") }
+    return result
+  }
+
+  var currentKeys: [[UInt8]] { driver?.machine.gossip.cipher?.keys ?? [] }
+  /// Seconds to another member, estimated.
+  func roundTrip(to other: String) -> Double? { driver?.machine.estimatedRoundTrip(to: other) }
+  /// Inputs that were not understood.
+  var dropped: UInt64 { driver?.machine.gossip.statistics.dropped ?? 0 }
 
   func sendUserEvent(_ name: String, _ payload: String) {
     _ = driver?.command {
@@ -114,6 +149,10 @@ final class MachineMember: PoolMember, Performer {
       case .joinFinished(let id, let outcomes): finishedJoins[id] = outcomes
       case .leaveFinished: hasLeft = true
       case .userEvent(let name, let payload, _): lastUserEvent = "\(name) \(String(decoding: payload, as: UTF8.self))"
+      case .queryAnswered(_, let from, let payload):
+        answers.append("\(from): \(String(decoding: payload, as: UTF8.self))")
+      case .queryFinished: isQueryFinished = true
+      case .keyringOperationFinished(let id, let result): keyringResults[id] = result
       default: break
       }
     }

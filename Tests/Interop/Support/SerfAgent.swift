@@ -42,9 +42,13 @@ final class SerfAgent: PoolMember, Performer {
   private var nextPoll = Instant.start
   private var fileNumber = 0
 
-  init(_ name: String, tags: [String: String] = [:], in directory: TemporaryDirectory) throws {
+  private let options: [String]
+
+  /// With `key` (base64) it encrypts. It answers queries named `load` with `load of NAME`.
+  init(_ name: String, tags: [String: String] = [:], key: String? = nil, in directory: TemporaryDirectory) throws {
     self.name = name
     self.tags = tags
+    options = (key.map { ["-encrypt=\($0)"] } ?? []) + ["-event-handler=query:load=echo load of \(name)"]
     let host = try Loopback.address()
     // The ports that the harness keeps free on every address it hands out.
     address = SocketAddress(host, port: 4648)
@@ -61,6 +65,7 @@ final class SerfAgent: PoolMember, Performer {
       "serf", "agent", "-bind=\(address)", "-rpc-addr=\(control)", "-node=\(name)", "-profile=lan",
       "-event-handler=user=sh \(directory)/handler",
     ]
+    arguments += options
     for (key, value) in tags.sorted(by: { $0.key < $1.key }) { arguments += ["-tag", "\(key)=\(value)"] }
     if let peer { arguments.append("-join=\(peer)") }
     view = [:]
@@ -75,13 +80,16 @@ final class SerfAgent: PoolMember, Performer {
     view = [:]
   }
 
-  func call(_ command: String, _ arguments: String..., on stage: Stage) throws {
+  /// Runs a command of Serf's command line and returns what it prints.
+  @discardableResult
+  func call(_ command: String, _ arguments: String..., on stage: Stage) throws -> String {
     let output = nextFile(command)
     let call = try ChildProcess(["serf", command, "-rpc-addr=\(control)"] + arguments, output: output)
-    try stage.wait("serf \(command)", within: .seconds(15)) { call.result != nil }
+    try stage.wait("serf \(command)", within: .seconds(25)) { call.result != nil }
     guard call.result == .exited(0) else {
       throw HarnessError.system("run serf \(command) \(arguments)", FileText.tail(output))
     }
+    return try FileText.read(output)
   }
 
   /// Leaves in order and ends.
