@@ -60,16 +60,16 @@ sim: deps ## Run the simulations with RUNS=20 seeds each, from SEED=... or a fre
 	  $(SWIFT) test --scratch-path $(SCRATCH) --filter SimulationTests
 
 sim-raft: deps ## Simulate Raft alone, optimised, with RUNS=3000 seeds from SEED=1 on
-	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-simulate
+	$(SWIFT) build $(RELEASE) --product nomad-simulate
 	$(SCRATCH)/release/nomad-simulate --seed $(if $(filter command% env%,$(origin SEED)),$(SEED),1) \
 	  --runs $(if $(filter command% env%,$(origin RUNS)),$(RUNS),3000)
 
 sim-soak: deps ## Simulate Raft alone for MINUTES=10 from a fresh seed on
-	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-simulate
+	$(SWIFT) build $(RELEASE) --product nomad-simulate
 	$(SCRATCH)/release/nomad-simulate --seed $(SEED) --minutes $(MINUTES)
 
 experiments: deps ## Repeat published experiments with our machines; writes docs/EXPERIMENTS.md. About a quarter of an hour
-	$(SWIFT) build -c release --scratch-path $(SCRATCH) --product nomad-experiments
+	$(SWIFT) build $(RELEASE) --product nomad-experiments
 	$(SCRATCH)/release/nomad-experiments --seed 1 > docs/EXPERIMENTS.md
 
 soak: release ## Break a cluster at random for MINUTES=10, and see that it heals and does not grow
