@@ -37,6 +37,7 @@ extension AgentShell {
     case .left(let clean): end(status: clean ? 0 : 1)
     case .streamBytes(let id, let bytes): received(.server(id), bytes)
     case .streamEnded(let id, let text): ended(.server(id), text)
+    case .encodeState(let state, let index): encode(state, at: index)
     case .packSnapshot(let job, let metadata, let state): pack(job, metadata, state)
     case .unpackSnapshot(let job, let archive): unpack(job, archive)
     case .monitorStarted(let id, let level, let json, let plain):

@@ -180,6 +180,14 @@ extension AgentShell {
 
   // MARK: Archives
 
+  func encode(_ state: StateStore, at index: LogIndex) {
+    loop.submitWork { () -> [UInt8] in
+      state.encodedSnapshot()
+    } completion: { [unowned self] bytes in
+      server?.stateEncoded(bytes, at: index, now: loop.moment, effects: &effects)
+    }
+  }
+
   func pack(_ job: SnapshotJob, _ metadata: SnapshotMetadata, _ state: StateStore) {
     let wall = loop.wall.unixNanoseconds
     loop.submitWork { () -> Result<PackedSnapshot, RPCErrorMessage> in

@@ -229,9 +229,9 @@ extension GossipMachine {
     effects: inout Effects
   ) {
     count(.conflict)
+    above.handleConflict(nodes[id], claimedBy: address, at: now, effects: &effects)
     guard now >= nextComplaint else { return }
     nextComplaint = now + .seconds(1)
-    above.handleConflict(nodes[id], claimedBy: address, at: now, effects: &effects)
     let record = nodes[id]
     effects.log.log(
       .error, Self.logModule,

@@ -7,7 +7,8 @@ extension NetworkCoordinate {
   public func distance(to other: NetworkCoordinate) -> Double {
     let raw = rawDistance(to: other)
     let adjusted = raw + adjustment + other.adjustment
-    return adjusted > 0 ? adjusted : raw
+    // Whole nanoseconds: what peers calculate with.
+    return ((adjusted > 0 ? adjusted : raw) * 1e9).rounded(.towardZero) / 1e9
   }
 
   func rawDistance(to other: NetworkCoordinate) -> Double {

@@ -20,9 +20,9 @@ extension ServerMachine {
       case .leaveFinished: leaving.gossipFinished(at: now.instant)
       case .snapshotLine(let line): self.events.append(.gossipSnapshotLine(line))
       case .nameConflict(let member, let claimant):
-        effects.log.log(
-          .error, "nomad.serf",
-          "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming")
+        let sentence = "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming"
+        guard conflictComplaint.count(sentence, at: now.instant) != nil else { continue }
+        effects.log.log(.error, "nomad.serf", sentence)
       case .keyringChanged:
         self.events.append(.keyringChanged(membership.gossip.cipher?.keys ?? []))
       case .keyringOperationFinished(let id, let result):

@@ -29,10 +29,9 @@ extension ServerMachine {
         reportConfiguration()
       case .proposalsFailed(let range): failProposals(range, &effects)
       case .snapshotWanted:
-        if state.canSnapshot {
-          raft.provideSnapshot(
-            state.encodedSnapshot(), at: raft.appliedIndex, now: now.instant, effects: &effects)
-        }
+        guard state.canSnapshot, !isEncodingState else { continue }
+        isEncodingState = true
+        events.append(.encodeState(state, at: raft.appliedIndex))
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
         leaving.transferFailed(at: now.instant)
@@ -84,6 +83,16 @@ extension ServerMachine {
       if case .nodeChange(fillsModifyIndex: true) = proposal.answer { completeDrains(&effects) }
     }
     if let last = entries.last { continueRestores(through: last.index, &effects) }
+  }
+
+  /// The answer to `.encodeState`.
+  public mutating func stateEncoded(
+    _ bytes: [UInt8], at index: LogIndex, now: Moment, effects: inout Effects
+  ) {
+    self.now = now
+    isEncodingState = false
+    raft.provideSnapshot(bytes, at: index, now: now.instant, effects: &effects)
+    settle(&effects)
   }
 
   private mutating func becomeLeader(_ term: Term, _ effects: inout Effects) {

@@ -50,6 +50,7 @@ public struct ServerMachine {
   var ownJoin: JoinID?
   var keyringCommands: [QueryID: LocalCallID] = [:]
   var joinComplaint = Complaint()
+  var conflictComplaint = Complaint()
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
   /// Leadership is gone, and those callers wait for the name of the new leader until then.
@@ -57,6 +58,8 @@ public struct ServerMachine {
   var bootstrapCalls: [CallID: BootstrapCallID] = [:]
   var bootstrapCallers: [BootstrapRequestToken: Caller] = [:]
   var nextBootstrapToken: UInt64 = 1
+  /// A `.encodeState` is not answered yet; who else waits for a snapshot gets the same.
+  var isEncodingState = false
   /// The cluster id that gossip was told.
   var announcedCluster: String?
   /// Conflicts of identity that were logged.
@@ -292,6 +295,8 @@ public enum ServerEvent: Sendable {
   case streamBytes(LocalStreamID, [UInt8])
   /// The end of a stream that the shell opened; with a text when it could not begin.
   case streamEnded(LocalStreamID, String?)
+  /// Encode the state as a snapshot, off the loop: with many nodes it takes a second. Then call `stateEncoded`.
+  case encodeState(StateStore, at: LogIndex)
   /// Make an archive of the state and call `snapshotPacked`.
   case packSnapshot(SnapshotJob, SnapshotMetadata, StateStore)
   /// Check an archive wholly, take the state out of it and call `snapshotUnpacked`.

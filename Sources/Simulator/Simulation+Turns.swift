@@ -77,6 +77,8 @@ extension Simulation {
       queue.push(.resolved(agent, life: agent.life), at: now + random.interval(.zero, .milliseconds(3)))
     case .answered(let id, let result): agent.answers[id] = result
     case .joinCommandFinished(let id, let joined, let failures): agent.joinAnswers[id] = (joined, failures)
+    case .encodeState(let state, let index):
+      agent.server?.stateEncoded(state.encodedSnapshot(), at: index, now: moment(agent), effects: &agent.effects)
     case .fatal(let sentence):
       if agent.fatal == nil { agent.fatal = sentence }
       note("\(agent.plan.name) ends: \(sentence)")

@@ -17,6 +17,8 @@ struct ModelServer {
   private(set) var longestTurn = Interval.zero
   private(set) var turns = 0
   private(set) var failures = 0
+  /// States to be encoded, and up to which entry they go.
+  private var encodings: [(StateStore, LogIndex)] = []
   private var effects = Effects(seed: 1, minimumLogLevel: .error)
   private let disk: ModelDisk
 
@@ -103,11 +105,14 @@ struct ModelServer {
   }
 
   private mutating func drain() {
-    for event in machine.events {
+    let events = machine.events
+    machine.events.removeAll(keepingCapacity: true)
+    for event in events {
       if case .answered(_, .failure) = event { failures += 1 }
       if case .persistBootstrap = event { machine.bootstrapPersisted(at: now, effects: &effects) }
+      // What the shell's thread pool does.
+      if case .encodeState(let state, let index) = event { encodings.append((state, index)) }
     }
-    machine.events.removeAll(keepingCapacity: true)
     effects.outbox.removeAll()
     effects.log.drain { _ in }
   }
@@ -124,8 +129,22 @@ struct ModelServer {
       drain()
       longestTurn = max(longestTurn, MonotonicClock.now() - start)
       turns += 1
+      finishEncodings()
     }
     drain()
+  }
+
+  private mutating func finishEncodings() {
+    let waiting = encodings
+    encodings.removeAll()
+    for (state, index) in waiting {
+      let bytes = state.encodedSnapshot()
+      let start = MonotonicClock.now()
+      machine.stateEncoded(bytes, at: index, now: now, effects: &effects)
+      drain()
+      longestTurn = max(longestTurn, MonotonicClock.now() - start)
+      turns += 1
+    }
   }
 }
 

@@ -17,12 +17,13 @@ import Wire
   /// Everybody who was asked answers with its name.
   private func answerAll(_ network: inout TestNetwork) {
     for node in network.nodes.indices {
-      for case .queryReceived(let query) in network.nodes[node].events {
+      let events = network.nodes[node].events
+      network.nodes[node].events = []
+      for case .queryReceived(let query) in events {
         let payload = Array("\(query.name) \(node)".utf8)
         let isSent = network.call(node) { $0.respond(to: query, payload, at: $1, effects: &$2) }
         #expect(isSent)
       }
-      network.nodes[node].events = []
     }
   }
 
