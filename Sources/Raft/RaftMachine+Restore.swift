@@ -7,7 +7,7 @@ extension RaftMachine {
     guard index > 0, !log.isEmpty else { return }
     let covers = log.lastIndex >= index && (log.firstIndex > index || log.storedTerm(at: index) == log.snapshotTerm)
     guard !covers else { return }
-    write(LogWrite(truncateFrom: log.firstIndex), through: index)
+    discardStoredLog(through: index)
     log.reset(toSnapshot: index, term: log.snapshotTerm)
   }
 

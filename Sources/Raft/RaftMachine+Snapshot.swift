@@ -34,7 +34,8 @@ extension RaftMachine {
     let metadata = SnapshotMetadata(
       index: index, term: snapshotTerm, configuration: item.configuration, configurationIndex: item.index)
     if role == .leader { sendSnapshot(metadata, state, at: now) }
-    guard index > log.snapshotIndex, !isSavingSnapshot else { return }
+    // A leader's snapshot that is being saved must stay the last one on the disk.
+    guard index > log.snapshotIndex, !isSavingSnapshot, incoming == nil else { return }
     isSavingSnapshot = true
     storage.append(.saveSnapshot(makeTicket(.ownSnapshot(metadata)), metadata, state))
   }
@@ -160,7 +161,7 @@ extension RaftMachine {
     } else if flaw == .snapshotKeepsConflictingLog, log.lastIndex > metadata.index {
       log.setSnapshot(index: metadata.index, term: metadata.term)
     } else {
-      if !log.isEmpty { write(LogWrite(truncateFrom: log.firstIndex), through: metadata.index) }
+      discardStoredLog(through: metadata.index)
       log.reset(toSnapshot: metadata.index, term: metadata.term)
       history = ConfigurationHistory(metadata.configuration, at: metadata.configurationIndex)
     }

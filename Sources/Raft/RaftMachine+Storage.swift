@@ -29,6 +29,14 @@ struct DeferredAction {
 }
 
 extension RaftMachine {
+  /// A snapshot replaces the log: everything that the disk may hold goes, also what a failed compaction left there,
+  /// or the entries after the snapshot would follow a gap. `index` is the snapshot's.
+  mutating func discardStoredLog(through index: LogIndex) {
+    guard !log.isEmpty || hasFailedCompaction else { return }
+    hasFailedCompaction = false
+    write(LogWrite(truncateFrom: 1), through: index)
+  }
+
   /// Issues a write, merged into the one before if the owner has not taken that yet.
   /// `through`: last index that is durable once it is done.
   mutating func write(_ change: LogWrite, through index: LogIndex) {
@@ -109,7 +117,8 @@ extension RaftMachine {
     case (.compaction, .done):
       break
     case (.compaction, .failed(let reason)):
-      // The log keeps more than it needs; the next snapshot tries again.
+      // The disk keeps more than it needs; the next snapshot tries again.
+      hasFailedCompaction = true
       effects.log.log(.warn, "nomad.raft", "failed to compact the log", ["error": reason])
     }
   }

@@ -30,7 +30,7 @@ extension RaftMachine {
     let ticket = makeTicket(.restoredSnapshot)
     restoreTicket = ticket
     storage.append(.saveSnapshot(ticket, metadata, state))
-    if !log.isEmpty { write(LogWrite(truncateFrom: log.firstIndex), through: index) }
+    discardStoredLog(through: index)
     log.reset(toSnapshot: index, term: term)
     history = ConfigurationHistory(metadata.configuration, at: metadata.configurationIndex)
     commitIndex = index

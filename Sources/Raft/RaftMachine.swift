@@ -47,6 +47,8 @@ struct RaftMachine {
   /// The owner was asked for a snapshot when this was the delivered index.
   var snapshotAskedAt: LogIndex?
   var isSavingSnapshot = false
+  /// The disk holds entries from before the start of `log`.
+  var hasFailedCompaction = false
   /// A restored snapshot that is not durable yet; nobody is sent it before.
   var restoreTicket: StorageTicket?
   var isHalted = false

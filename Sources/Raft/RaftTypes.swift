@@ -162,7 +162,7 @@ public struct LogWrite: Hashable, Sendable {
 
 public enum StorageResult: Hashable, Sendable {
   case done
-  /// With the text for the operator. A failed write or compaction ends the node's participation.
+  /// With the text for the operator. A failed write ends the node's participation.
   case failed(String)
 }
 

@@ -54,6 +54,8 @@ struct RaftTrial {
       var settings = RaftNodeConfiguration(id: "server-\(number)", address: Self.address(number).description)
       settings.timings.heartbeatTimeout = row.minimum
       settings.timings.electionTimeout = row.minimum
+      // Who was just started votes for nobody for so long, and these servers have been up for ever.
+      settings.timings.leaderLeaseTimeout = min(settings.timings.leaderLeaseTimeout, row.minimum / 2)
       settings.timings.timeoutSpread = row.spread
       settings.timings.retryDelayMax = row.minimum / 2
       let last = disk.entries[disk.entries.count - 1].index

@@ -150,6 +150,23 @@ import Wire
     #expect(again.machine.log.lastIndex == 51 && again.machine.commitIndex == 50)
   }
 
+  @Test func aSnapshotThatReplacesTheLogClearsWhatAFailedCompactionLeft() throws {
+    var node = try MachineFixture(voters: 3, log: [.command(2, 1), .command(3, 1)])
+    // As after a snapshot of our own, whose entries could not be dropped from the disk.
+    node.machine.log.compact(through: 2)
+    node.machine.storage.append(.compact(node.machine.makeTicket(.compaction), through: 2))
+    node.sync(.failed("fsync failed"))
+    #expect(node.disk.durable.entries.map(\.index) == [1, 2, 3])
+    let request = InstallSnapshotRequest(
+      header: MachineFixture.header(2), term: 3, leader: MachineFixture.address(2), lastIndex: 50, lastTerm: 2,
+      configuration: RaftConfiguration((1...3).map(MachineFixture.server)), configurationIndex: 1, state: [1])
+    #expect(node.request(.installSnapshot(request)) == nil)
+    node.sync()
+    #expect(node.append(3, after: 50, 2, [.command(51, 3)], commit: 51) == nil)
+    node.sync()
+    #expect(node.disk.durable.entries.map(\.index) == [51])
+  }
+
   @Test func aCrashBetweenSnapshotAndLogIsRepairedAtStart() throws {
     let node = try MachineFixture(voters: 3, log: [.command(2, 1), .command(3, 1)])
     let metadata = SnapshotMetadata(

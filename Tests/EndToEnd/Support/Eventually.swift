@@ -5,8 +5,8 @@ import Testing
 /// Polls until `condition` holds and returns how long that took. An error counts as "not yet": an agent that is
 /// starting refuses connections. Only an agent that has ended ends the wait.
 ///
-/// Simulations of other suites may keep this process' few threads busy for longer than `limit`, while the agents did all
-/// that they should. So what one look takes beyond `fairShare` is not counted, up to five times `limit` in all.
+/// Simulations of other suites may keep this process' few threads busy for longer than `limit`, while the agents did
+/// all that they should. So what one look takes beyond `fairShare` is not counted, up to five times `limit` in all.
 /// - Throws: `HarnessError.timedOut` with the last error once `limit` has passed.
 @discardableResult
 func eventually(
