@@ -154,8 +154,8 @@ import Wire
     var node = try MachineFixture(voters: 3, log: [.command(2, 1), .command(3, 1)])
     // As after a snapshot of our own, whose entries could not be dropped from the disk.
     node.machine.log.compact(through: 2)
-    node.machine.storage.append(.compact(node.machine.makeTicket(.compaction), through: 2))
-    node.sync(.failed("fsync failed"))
+    let ticket = node.machine.makeTicket(.compaction)
+    node.machine.storageCompleted(ticket, .failed("fsync failed"), at: node.now, effects: &node.effects)
     #expect(node.disk.durable.entries.map(\.index) == [1, 2, 3])
     let request = InstallSnapshotRequest(
       header: MachineFixture.header(2), term: 3, leader: MachineFixture.address(2), lastIndex: 50, lastTerm: 2,
