@@ -1,8 +1,8 @@
 import Base
 
 /// Data directories that vanish under a running agent: removed, moved away, or their file system gone. Files that are
-/// open take writes all the same, so nothing else would notice before the next start, when a server would have forgotten
-/// its vote.
+/// open take writes all the same, so nothing else would notice before the next start, when a server would have
+/// forgotten its vote.
 extension AgentShell {
   static let directoryCheckInterval = Interval.seconds(3)
 

@@ -64,8 +64,8 @@ struct CloneChecks: Sendable {
   }
 }
 
-/// One node id, two agents: a cloned machine, or a copied data directory. An agent that registers with the id of another
-/// one (other name, HTTP address or boot) is accepted when the other is gone, and refused while it lives.
+/// One node id, two agents: a cloned machine, or a copied data directory. An agent that registers with the id of
+/// another one (other name, HTTP address or boot) is accepted when the other is gone, and refused while it lives.
 extension ServerMachine {
   /// How long a client may take to answer over its own connection.
   static let cloneProbeTimeout = Interval.seconds(1)
@@ -210,7 +210,8 @@ extension ServerMachine {
       + "remove client/client-state from its data directory and start it again"
     fail(caller, text, &effects)
     if case .remote(_, let session) = caller { pushes.noted(session, .refused) }
-    guard cloneChecks.report("\(id) \(rival.httpAddress) \(registrant.httpAddress) \(registrant.name)") else { return }
+    let pair = "\(id) \(rival.httpAddress) \(registrant.httpAddress) \(registrant.name)"
+    guard cloneChecks.report(pair) else { return }
     effects.log.log(.error, "nomad.client", text)
     proposeOwn(
       StateMessage.upsertNodeEvents(
@@ -220,7 +221,8 @@ extension ServerMachine {
 
   /// Notes on the session of a client what the leader said to its registration or heartbeat.
   mutating func noteAnswer(to relay: RequestTable.Relay, _ error: String?) {
-    guard relay.method == .nodeRegister || relay.method == .nodeUpdateStatus, case .remote(_, let session) = relay.caller
+    guard relay.method == .nodeRegister || relay.method == .nodeUpdateStatus,
+      case .remote(_, let session) = relay.caller
     else { return }
     guard let error else { return pushes.noted(session, .accepted) }
     if error.contains(NodeIDTaken.prefix) { pushes.noted(session, .refused) }

@@ -78,7 +78,9 @@ import Testing
     try "not ours".write(to: place.appending(path: "nomad-old.log"), atomically: true, encoding: .utf8)
     let path = place.appending(path: "nomad.log").path
     var printer = try LogPrinter(to: .file(path), rotating: LogRotation(bytesMax: 60, filesKept: 2))
-    for number in 1...6 { write("line \(number) of more than forty bytes", &printer, at: 1_700_000_000 + Int64(number)) }
+    for number in 1...6 as ClosedRange<Int64> {
+      write("line \(number) of more than forty bytes", &printer, at: 1_700_000_000 + number)
+    }
     let names = try FileManager.default.contentsOfDirectory(atPath: place.path).sorted()
     #expect(
       names == ["nomad-1700000005000000000.log", "nomad-1700000006000000000.log", "nomad-old.log", "nomad.log"])
