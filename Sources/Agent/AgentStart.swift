@@ -145,7 +145,10 @@ private struct AgentStart {
       destination = .standardOutput
     }
     do throws(LogFileError) {
-      return try LogPrinter(log.json ? .json : .text, to: destination)
+      return try LogPrinter(
+        log.json ? .json : .text, to: destination,
+        rotating: LogRotation(
+          bytesMax: log.rotateBytes, interval: log.rotateInterval, filesKept: log.rotateFiles))
     } catch {
       throw StartFailure(sentence: "\(error)")
     }
@@ -207,6 +210,7 @@ private struct AgentStart {
     result.raftMultiplier = settings.raftMultiplier
     result.raftLimits.snapshotThreshold = settings.raftSnapshotThreshold
     result.raftLimits.trailingEntries = settings.raftTrailingLogs
+    result.snapshotInterval = settings.raftSnapshotInterval
     result.autopilot = AutopilotConfiguration(configuration.autopilot)
     result.rpc.handshakeTimeout = configuration.limits.rpcHandshakeTimeout
     result.rpc.connectionsPerAddress = configuration.limits.rpcConnectionsPerClientMax
@@ -269,13 +273,15 @@ private struct AgentStart {
   }
 
   private var nodeAttributes: [NodeAttribute] {
-    [
+    var list = [
       NodeAttribute("cpu.arch", NomadVersion.architecture),
       NodeAttribute("cpu.numcores", "\(HostSystem.processorCount)"), NodeAttribute("kernel.name", "linux"),
       NodeAttribute("memory.totalbytes", "\(HostSystem.memoryBytes)"),
       NodeAttribute("nomad.version", NomadVersion.client),
       ServersChanged.attribute, NodeAttribute("unique.hostname", HostSystem.name),
     ]
+    if let boot = HostSystem.bootID { list.append(NodeAttribute(NodeIDTaken.bootAttribute, boot)) }
+    return list
   }
 
   private func greet(_ resolved: ResolvedAddresses) {
