@@ -48,8 +48,10 @@ extension EndToEnd {
         let leader = try await cluster.leader(of: servers)
         let victim = try #require(servers.first { $0 !== leader })
         let process = try #require(victim.process)
-        var none = rlimit(rlim_cur: 65_536, rlim_max: 65_536)
-        #expect(unsafe prlimit(process.pid, __rlimit_resource(RLIMIT_FSIZE.rawValue), &none, nil) == 0)
+        let limit = try Process.run(
+          URL(filePath: "/usr/bin/prlimit"), arguments: ["--pid", "\(process.pid)", "--fsize=65536"])
+        limit.waitUntilExit()
+        #expect(limit.terminationStatus == 0)
         let client = try cluster.client(of: [leader])
         try client.start()
         try await cluster.ready(client, at: leader)
