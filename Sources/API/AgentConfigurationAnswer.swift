@@ -47,6 +47,11 @@ public struct AgentConfigurationAnswer: Hashable, Sendable {
   public var dataDirectory = ""
   public var logLevel = "INFO"
   public var logsJSON = false
+  public var logFile = ""
+  public var logRotateBytes = 0
+  /// As a Go duration; empty when it was not configured.
+  public var logRotateDuration = ""
+  public var logRotateFilesMax = 0
   public var isDevMode = false
   public var bindAddress = ""
   public var enablesDebug = false
@@ -125,8 +130,9 @@ public struct AgentConfigurationAnswer: Hashable, Sendable {
         "HTTPMaxConnsPerClient": number(httpMaxConnectionsPerClient), "HTTPSHandshakeTimeout": "5s",
         "RPCHandshakeTimeout": "5s", "RPCMaxConnsPerClient": number(rpcMaxConnectionsPerClient),
       ],
-      "LogFile": "", "LogJson": .bool(logsJSON), "LogLevel": text(logLevel), "LogRotateBytes": 0,
-      "LogRotateDuration": "", "LogRotateMaxFiles": 0, "NodeName": text(nodeName), "PluginDir": "", "Plugins": nil,
+      "LogFile": text(logFile), "LogJson": .bool(logsJSON), "LogLevel": text(logLevel),
+      "LogRotateBytes": number(logRotateBytes), "LogRotateDuration": text(logRotateDuration),
+      "LogRotateMaxFiles": number(logRotateFilesMax), "NodeName": text(nodeName), "PluginDir": "", "Plugins": nil,
       "Ports": ["HTTP": number(ports.http), "RPC": number(ports.rpc), "Serf": number(ports.serf)],
       "Region": text(region), "Sentinel": ["Imports": nil], "Server": server, "SyslogFacility": "LOCAL0",
       "TLSConfig": tlsConfiguration, "Telemetry": telemetry, "Vault": Self.vault,

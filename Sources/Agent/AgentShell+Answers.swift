@@ -126,6 +126,11 @@ extension AgentShell {
     answer.dataDirectory = configuration.dataDirectory ?? ""
     answer.logLevel = configuration.log.levelText
     answer.logsJSON = configuration.log.json
+    answer.logFile = configuration.log.file ?? ""
+    answer.logRotateBytes = configuration.log.rotateBytes
+    let rotation = configuration.log.rotateInterval
+    answer.logRotateDuration = rotation == .hours(24) ? "" : "\(rotation.nanoseconds / 1_000_000_000)s"
+    answer.logRotateFilesMax = configuration.log.rotateFiles
     answer.isDevMode = configuration.developmentMode
     answer.bindAddress = configuration.bind.serf.host.description
     answer.enablesDebug = configuration.enableDebug

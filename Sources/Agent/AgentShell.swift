@@ -20,6 +20,8 @@ final class AgentShell: LoopDelegate {
   var server: ServerMachine?
   var client: ClientMachine?
   let serverStorage: ServerStorage?
+  /// Where `serverStorage` is written.
+  let disk: WorkThread?
   let clientStorage: ClientStorage?
   var printer: LogPrinter
   var notifier: ServiceNotifier?
@@ -47,6 +49,10 @@ final class AgentShell: LoopDelegate {
   let startedAt: Instant
   /// When the code that was not used of late is unmapped next.
   var codeReleasedNext: Instant
+  /// When the data directories are looked for again; nil while that is being done.
+  var directoriesCheckedNext: Instant?
+  /// The client's directory is gone, and the log says so.
+  var isClientDirectoryGone = false
 
   struct WaitingRequest {
     var request: HTTPRequestID
@@ -61,17 +67,19 @@ final class AgentShell: LoopDelegate {
 
   init(
     configuration: AgentConfiguration, loop: Loop, network: NetworkShell, effects: Effects,
-    serverStorage: ServerStorage?, clientStorage: ClientStorage?, printer: consuming LogPrinter
+    serverStorage: ServerStorage?, disk: WorkThread?, clientStorage: ClientStorage?, printer: consuming LogPrinter
   ) {
     self.configuration = configuration
     self.loop = loop
     self.network = network
     self.effects = effects
     self.serverStorage = serverStorage
+    self.disk = disk
     self.clientStorage = clientStorage
     self.printer = printer
     startedAt = loop.now
     codeReleasedNext = loop.now + .milliseconds(500)
+    directoriesCheckedNext = loop.now + Self.directoryCheckInterval
     var limits = HTTPLimits()
     limits.connectionsPerAddress = configuration.limits.httpConnectionsPerClientMax
     http = HTTPMachine(limits: limits)
@@ -137,6 +145,7 @@ final class AgentShell: LoopDelegate {
     }
     if http.deadline.map({ $0 <= now.instant }) ?? false { http.handleTimeout(at: now.instant, effects: &effects) }
     notify { notifier throws(ServiceNotifier.Failure) in try notifier.handleTimeout(at: now.instant) }
+    if directoriesCheckedNext.map({ $0 <= now.instant }) ?? false { checkDirectories() }
     if codeReleasedNext <= now.instant {
       HostSystem.releaseCode()
       codeReleasedNext = now.instant + .seconds(60)
@@ -161,12 +170,13 @@ final class AgentShell: LoopDelegate {
       drainHTTP()
     } while hasWork
     writeGossipLines()
-    startDiskWork()
+    // First the network: peers have further to go to their disks than we have to ours.
     network.perform(&effects.outbox)
+    startDiskWork()
     if feedFollowers() { network.perform(&effects.outbox) }
     var deadline = earliest(Self.deadline(of: &server), earliest(client?.deadline, http.deadline))
     deadline = earliest(deadline, followersDeadline)
-    deadline = earliest(earliest(deadline, notifier?.deadline), codeReleasedNext)
+    deadline = earliest(earliest(deadline, notifier?.deadline), earliest(codeReleasedNext, directoriesCheckedNext))
     loop.setDeadline(deadline)
     printer.print(&effects.log, at: loop.wall, from: configuration.log.level ?? .error)
     // What must be sent before the end (answers, the farewell) was handed to the network above.

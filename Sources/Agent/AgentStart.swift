@@ -101,15 +101,18 @@ private struct AgentStart {
     let client = try clientStorage.map { storage throws(StartFailure) in
       try makeClient(storage, resolved, at: loop.now, &effects)
     }
+    let disk = try storage.map { _ throws(StartFailure) in
+      try Self.preparing { () throws(LoopError) in try WorkThread(on: loop) }
+    }
     let shell = AgentShell(
-      configuration: configuration, loop: loop, network: network, effects: effects, serverStorage: storage,
+      configuration: configuration, loop: loop, network: network, effects: effects, serverStorage: storage, disk: disk,
       clientStorage: clientStorage, printer: try makePrinter())
     shell.server = server
     shell.client = client
     greet(resolved)
     for warning in warnings { shell.effects.log.log(.warn, "agent", warning) }
     shell.client?.handleTimeout(at: loop.now, effects: &shell.effects)
-    // Work on the pool may still report to the shell while the loop winds down.
+    // Work on other threads may still report to the shell while the loop winds down.
     defer { withExtendedLifetime(shell) { _ = loop.shutDown() } }
     loop.run(shell)
     _ = loop.run(shell, within: Self.lastAnswersWithin) { network.closingCount == 0 && !shell.hasUnsentBytes }
@@ -142,7 +145,10 @@ private struct AgentStart {
       destination = .standardOutput
     }
     do throws(LogFileError) {
-      return try LogPrinter(log.json ? .json : .text, to: destination)
+      return try LogPrinter(
+        log.json ? .json : .text, to: destination,
+        rotating: LogRotation(
+          bytesMax: log.rotateBytes, interval: log.rotateInterval, filesKept: log.rotateFiles))
     } catch {
       throw StartFailure(sentence: "\(error)")
     }
@@ -204,6 +210,7 @@ private struct AgentStart {
     result.raftMultiplier = settings.raftMultiplier
     result.raftLimits.snapshotThreshold = settings.raftSnapshotThreshold
     result.raftLimits.trailingEntries = settings.raftTrailingLogs
+    result.snapshotInterval = settings.raftSnapshotInterval
     result.autopilot = AutopilotConfiguration(configuration.autopilot)
     result.rpc.handshakeTimeout = configuration.limits.rpcHandshakeTimeout
     result.rpc.connectionsPerAddress = configuration.limits.rpcConnectionsPerClientMax
@@ -266,13 +273,15 @@ private struct AgentStart {
   }
 
   private var nodeAttributes: [NodeAttribute] {
-    [
+    var list = [
       NodeAttribute("cpu.arch", NomadVersion.architecture),
       NodeAttribute("cpu.numcores", "\(HostSystem.processorCount)"), NodeAttribute("kernel.name", "linux"),
       NodeAttribute("memory.totalbytes", "\(HostSystem.memoryBytes)"),
       NodeAttribute("nomad.version", NomadVersion.client),
       ServersChanged.attribute, NodeAttribute("unique.hostname", HostSystem.name),
     ]
+    if let boot = HostSystem.bootID { list.append(NodeAttribute(NodeIDTaken.bootAttribute, boot)) }
+    return list
   }
 
   private func greet(_ resolved: ResolvedAddresses) {

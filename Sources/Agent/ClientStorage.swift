@@ -31,5 +31,11 @@ final class ClientStorage {
     return state
   }
 
+  /// For the thread pool. Nil: all is where it was.
+  func makeCheck() -> (@Sendable () -> String?)? {
+    guard let lock, let file else { return nil }
+    return { lock.isInPlace ? nil : file.path }
+  }
+
   func save(_ state: ClientPersistedState) throws(DurableError) { try file?.replaceChecked(state.encoded()) }
 }

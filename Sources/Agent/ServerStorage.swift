@@ -45,6 +45,16 @@ final class ServerStorage {
     currentPeersFile = Self.currentPeersFile(in: self.directory)
   }
 
+  /// For the thread pool: a disk that hangs must not stop the loop. Nil: all is where it was.
+  func makeCheck() -> @Sendable () -> String? {
+    let lock = lock
+    let directory = directory
+    return {
+      guard lock.isInPlace else { return directory }
+      return SmallFile.exists(directory + "/raft/data.mdb") ? nil : directory + "/raft"
+    }
+  }
+
   /// The server's id: made at the first start, kept for ever. Text that is no UUID stops the start.
   func identity() throws(DurableError) -> String {
     let file = SmallFile(directory + "/node-id")

@@ -236,7 +236,10 @@ int csystem_open_reserve(void) {
   return descriptor < 0 ? -errno : descriptor;
 }
 
-void csystem_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
+void csystem_ignore_broken_pipes(void) {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
 
 int csystem_send_to_unix(const char *name, size_t name_bytes, const void *bytes, size_t count) {
   struct sockaddr_un address;

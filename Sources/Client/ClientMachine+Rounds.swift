@@ -153,6 +153,7 @@ extension ClientMachine {
     switch kind {
     case .registration:
       effects.log.log(.info, Self.logModule, "node registration complete")
+      hasToldOfRival = false
       status.isRegistered = true
       emit(.registered)
       // The first heartbeat makes sure of the status on servers that do not take it from a registration.
@@ -222,7 +223,14 @@ extension ClientMachine {
     requestResolution(at: now)
   }
 
-  private func logFailure(_ kind: Round.Kind, _ error: String, _ wait: Interval, _ effects: inout Effects) {
+  private mutating func logFailure(
+    _ kind: Round.Kind, _ error: String, _ wait: Interval, _ effects: inout Effects
+  ) {
+    // Nothing but the operator will change that, and it has been said.
+    if error.contains(NodeIDTaken.prefix) {
+      guard !hasToldOfRival else { return }
+      hasToldOfRival = true
+    }
     switch kind {
     case .registration: effects.log.log(.error, Self.logModule, "error registering", ["error": error])
     case .heartbeat:
@@ -250,7 +258,8 @@ extension Round.Kind {
   /// Errors that every server of the region would give.
   func isFinal(_ text: String) -> Bool {
     switch self {
-    case .registration: text.contains(ClientMachine.secretMismatch) || text.contains("Permission denied")
+    case .registration: 
+      text.contains(ClientMachine.secretMismatch) || text.contains(NodeIDTaken.prefix) || text.contains("Permission denied")
     case .heartbeat: text.contains(ClientMachine.nodeNotFound) || text.contains("Permission denied")
     }
   }

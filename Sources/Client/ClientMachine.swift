@@ -33,6 +33,8 @@ public struct ClientMachine: Sendable {
   var backoff = Backoff(minimum: ClientTiming.retryMin, maximum: ClientTiming.retryMax)
   /// Registrations that the servers have forgotten since the last heartbeat that went well.
   var losses = 0
+  /// The log says that another agent has the node id.
+  var hasToldOfRival = false
   var nextRebalance: Instant
   var poll = AllocationPoll()
   var sessions: [(id: SessionID, peer: SocketAddress)] = []

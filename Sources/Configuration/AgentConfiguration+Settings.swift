@@ -128,10 +128,7 @@ extension Settings {
 extension Settings {
   /// Those that are read, checked and then used by nobody.
   fileprivate mutating func warnOfSettingsWithoutEffect() {
-    for key in ["log_rotate_bytes", "log_rotate_duration", "log_rotate_max_files"] {
-      warnWithoutEffect(key, "let logrotate move the file and send SIGHUP")
-    }
-    for key in ["enable_redundancy_zones", "disable_upgrade_migration", "enable_custom_upgrades"] {
+    for key in ["disable_upgrade_migration", "enable_custom_upgrades"] {
       warnWithoutEffect("autopilot.\(key)", "it is stored for servers of Nomad Enterprise")
     }
     warnWithoutEffect("telemetry.statsd_address", "metrics are only served, at /v1/metrics")

@@ -49,9 +49,6 @@ extension ServerSettings {
     isNonVoter = settings.boolean("server.non_voting_server") ?? false
     redundancyZone = settings.text("server.redundancy_zone")
     upgradeVersion = settings.text("server.upgrade_version")
-    settings.warnWithoutEffect("server.raft_snapshot_interval", "snapshots follow raft_snapshot_threshold")
-    settings.warnWithoutEffect(
-      "server.redundancy_zone", "it is announced to other servers, but servers of one zone are all made voters")
   }
 
   /// The key itself never appears in an error: errors end up in logs.

@@ -215,6 +215,16 @@ enum Files {
     return descriptor
   }
 
+  static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+  /// Whether the file that is locked is the one that the directory's path leads to.
+  static func isLock(_ descriptor: Int32, of directory: String) -> Bool {
+    var held = stat()
+    var found = stat()
+    guard unsafe fstat(descriptor, &held) == 0, unsafe stat(directory + "/in-use", &found) == 0 else { return false }
+    return held.st_dev == found.st_dev && held.st_ino == found.st_ino
+  }
+
   static func unlock(_ descriptor: Int32) { close(descriptor) }
 }
 

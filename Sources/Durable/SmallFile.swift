@@ -57,6 +57,8 @@ public struct SmallFile: Hashable, Sendable {
     return body.copy()
   }
 
+  public static func exists(_ path: String) -> Bool { Files.exists(path) }
+
   /// Appends without making it durable: for records that only speed up a restart.
   public func append(_ bytes: [UInt8]) throws(DurableError) { try Files.append(bytes, to: path) }
 }
@@ -64,12 +66,18 @@ public struct SmallFile: Hashable, Sendable {
 /// Takes a directory for one process; released with the value or the process.
 public final class DirectoryLock: Sendable {
   private let descriptor: Int32
+  private let directory: String
 
   /// `.inUse` when another process has it.
   public init(_ directory: String) throws(DurableError) {
     try Files.makeDirectory(directory)
     descriptor = try Files.lock(directory)
+    self.directory = directory
   }
+
+  /// Whether the directory is still where it was: neither removed, nor moved, nor covered by another file system.
+  /// Writing to a file that is open would go on for ever, and nobody would ever find it again.
+  public var isInPlace: Bool { Files.isLock(descriptor, of: directory) }
 
   deinit { Files.unlock(descriptor) }
 }

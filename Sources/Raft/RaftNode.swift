@@ -215,6 +215,8 @@ public struct RaftNode {
   public var appliedIndex: LogIndex { machine.deliveredIndex }
   public var snapshotIndex: LogIndex { machine.log.snapshotIndex }
   public var snapshotTerm: Term { machine.log.snapshotTerm }
+  /// A peer needs a snapshot before it can get entries again.
+  public var isSnapshotAwaited: Bool { machine.leadership.peers.contains { $0.state == .awaitingSnapshot } }
   /// What a snapshot of everything delivered stands for; nil before the first entry.
   public var deliveredMetadata: SnapshotMetadata? {
     let index = machine.deliveredIndex

@@ -22,6 +22,15 @@ public enum HostSystem {
     return String(decoding: bytes.prefix(size).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// The id that Linux makes for each boot; nil where there is none.
+  public static var bootID: String? {
+    guard let file = unsafe fopen("/proc/sys/kernel/random/boot_id", "re") else { return nil }
+    defer { unsafe fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 36)
+    let count = unsafe bytes.withUnsafeMutableBytes { unsafe fread($0.baseAddress, 1, $0.count, file) }
+    return count == bytes.count ? String(decoding: bytes, as: UTF8.self) : nil
+  }
+
   /// Addresses of the interfaces that are up, in the system's order; empty when the system refuses to tell.
   public static func interfaces() -> [HostInterface] {
     var list: UnsafeMutablePointer<uv_interface_address_t>?

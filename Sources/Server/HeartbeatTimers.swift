@@ -31,6 +31,12 @@ public struct HeartbeatTimers: Sendable {
 
   public mutating func disarm(_ node: NodeID) { deadlines[node] = nil }
 
+  /// Makes room for so many, so that no later call has to move all of them.
+  public mutating func reserve(_ count: Int) {
+    deadlines.reserveCapacity(count)
+    heap.reserveCapacity(count)
+  }
+
   public func deadline(of node: NodeID) -> Instant? { deadlines[node] }
 
   public mutating func removeAll() {

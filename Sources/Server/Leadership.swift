@@ -18,12 +18,27 @@ struct Leadership: Sendable {
   static let uncommittedExpiries = 2048
   static let expiryPause = Interval.milliseconds(2)
 
+  /// Timers that a new leader sets in one turn.
+  static let armedPerTurn = 4096
+
+  /// The timers that a new leader has still to set.
+  struct Arming: Hashable, Sendable {
+    var next: NodeID
+    /// What they are set to.
+    var until: Instant
+    /// When it goes on.
+    var at: Instant
+  }
+
   /// Committed entry that shows that everything before it is applied.
   var barrier: LogIndex?
   /// Established: consistent requests are served.
   var isReady = false
   var timers = HeartbeatTimers()
+  var arming: Arming?
   var doubts = HeartbeatDoubts()
+  /// Registrations that are proposed and not yet applied.
+  var registering: [NodeID: Registrant] = [:]
   /// Nodes that the last collection found old enough.
   var collectable: Set<NodeID> = []
   var collectAt: Instant?
@@ -39,7 +54,7 @@ struct Leadership: Sendable {
   var deadline: Instant? {
     guard isReady else { return nil }
     let expiry = timers.deadline.map { max($0, expiresAgainAt ?? $0) }
-    return earliest(earliest(expiry, reconcileAt), earliest(healthAt, collectAt))
+    return earliest(earliest(earliest(expiry, arming?.at), reconcileAt), earliest(healthAt, collectAt))
   }
 
   mutating func gone(_ entry: ServerEntry) { departed[entry.gossipName] = entry }

@@ -31,6 +31,8 @@ public struct ServerConfiguration: Sendable {
   public var raftProtocol: Int = 3
   public var raftMultiplier: Int = 1
   public var raftLimits = RaftLimits()
+  /// Own snapshots are at least so far apart, unless the log grows to four times `snapshotThreshold`.
+  public var snapshotInterval = Interval.zero
   /// What the first leader writes; the replicated settings rule from then on.
   public var autopilot = AutopilotConfiguration()
   public var rpc = RPCConfiguration()

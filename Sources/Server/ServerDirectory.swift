@@ -36,6 +36,9 @@ public struct ServerDirectory: Sendable {
     Set(entries.values.filter { $0.status == .alive }.map(\.region) + [ownRegion]).sorted()
   }
 
+  /// Whether gossip shows any server of the region, alive or not.
+  public func hasServer(ofRegion region: String) -> Bool { entries.values.contains { $0.region == region } }
+
   /// The lowest Raft protocol among alive servers of the own region; 0 counts as 1.
   public var minimumRaftVersion: Int { localAlive.map { max(1, $0.raftVersion) }.min() ?? 1 }
 

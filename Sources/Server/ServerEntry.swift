@@ -20,6 +20,8 @@ public struct ServerEntry: Hashable, Sendable {
   public var expect: Int
   public var bootstrapsAlone: Bool
   public var isVoter: Bool
+  /// Tag `ap_zone`: of the servers of one redundancy zone one votes. Empty: in no zone.
+  public var zone: String
   /// Gossip IP and the tag `port`: where servers call it, and its Raft address.
   public var address: SocketAddress
   /// Tag `rpc_addr` and the tag `port`: what clients are told.
@@ -62,6 +64,7 @@ public struct ServerEntry: Hashable, Sendable {
     cluster = tags["cluster"] ?? ""
     bootstrapsAlone = tags["bootstrap"] != nil
     isVoter = tags["nonvoter"] == nil
+    zone = tags["ap_zone"] ?? ""
     address = SocketAddress(gossipAddress.host, port: port)
     clientAddress = SocketAddress(tags["rpc_addr"].flatMap { IPAddress($0) } ?? gossipAddress.host, port: port)
   }

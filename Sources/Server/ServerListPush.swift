@@ -12,6 +12,16 @@ struct ServerListPush: Sendable {
     /// Grows with each session: the order in which they were made.
     var number: UInt64
     var since: WallTime
+    var standing = Standing.unproven
+  }
+
+  enum Standing: Hashable, Sendable {
+    /// So far it only asked.
+    case unproven
+    /// A registration or a heartbeat was accepted over it.
+    case accepted
+    /// Its registration was refused: another agent has the id.
+    case refused
   }
 
   private var clients: [SessionID: Client] = [:]
@@ -32,8 +42,24 @@ struct ServerListPush: Sendable {
 
   /// The newest session of a node and since when it is there.
   func session(of node: NodeID) -> (id: SessionID, since: WallTime)? {
-    guard let id = sessionsByNode[node]?.last, let client = clients[id] else { return nil }
+    guard let id = sessionsByNode[node]?.last(where: { clients[$0]?.standing == .accepted })
+      ?? sessionsByNode[node]?.last(where: { clients[$0]?.standing == .unproven }), let client = clients[id]
+    else { return nil }
     return (id, client.since)
+  }
+
+  /// The newest session over which the servers accepted the node.
+  func acceptedSession(of node: NodeID, except other: SessionID?) -> (id: SessionID, since: WallTime)? {
+    guard let id = sessionsByNode[node]?.last(where: { $0 != other && clients[$0]?.standing == .accepted }),
+      let client = clients[id]
+    else { return nil }
+    return (id, client.since)
+  }
+
+  /// What the region said to a registration or a heartbeat over this session. O(1).
+  mutating func noted(_ session: SessionID, _ standing: Standing) {
+    guard let client = clients[session], client.standing != standing else { return }
+    clients[session]?.standing = standing
   }
 
   mutating func sessionOpened(_ session: SessionID, by node: NodeID, at now: WallTime) {

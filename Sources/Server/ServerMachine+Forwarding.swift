@@ -18,10 +18,22 @@ extension ServerMachine {
       effects.log.log(
         .warn, "nomad.rpc", "no path found to region",
         ["region": region, "known": directory.regions.joined(separator: ",")])
-      return fail(caller, "No path to region", &effects)
+      return fail(caller, noPathText(to: region), &effects)
     }
     let server = servers[effects.random.below(servers.count)]
     forward(caller, method, name, body, to: server.address, region: region, options, &effects)
+  }
+
+  /// Regions that an error names at most.
+  static let namedRegionsMax = 32
+
+  /// Begins with Nomad's text, which peers look for; then what helps: a typing error, or a region that is gone.
+  func noPathText(to region: String) -> String {
+    let known = directory.regions
+    let more = known.count > Self.namedRegionsMax ? " and \(known.count - Self.namedRegionsMax) more" : ""
+    let names = known.prefix(Self.namedRegionsMax).joined(separator: ", ")
+    let seen = directory.hasServer(ofRegion: region) ? "none of its servers is alive" : "no server of it was ever seen"
+    return "No path to region \"\(region.prefix(128))\": \(seen); known regions: \(names)\(more)"
   }
 
   /// `region` is empty for the own one.
@@ -63,13 +75,19 @@ extension ServerMachine {
   ) {
     if let relay = requests.forwarded.removeValue(forKey: call) {
       switch outcome {
-      case .reply(let range): respond(relay.caller, &effects) { $0.append(contentsOf: batch.bytes(range)) }
+      case .reply(let range):
+        noteAnswer(to: relay, nil)
+        respond(relay.caller, &effects) { $0.append(contentsOf: batch.bytes(range)) }
       case .remoteError(let range):
-        fail(relay.caller, RPCErrorText.relayed(batch.bytes(range).text()), &effects)
+        let text = batch.bytes(range).text()
+        noteAnswer(to: relay, text)
+        fail(relay.caller, RPCErrorText.relayed(text), &effects)
       case .failure(let failure): relayFailed(relay, failure, &effects)
       }
     } else if leadership.doubts.awaits(call) {
       handleDoubtAnswer(call, outcome, in: batch, &effects)
+    } else if cloneChecks.awaits(call) {
+      handleCloneAnswer(call, outcome, in: batch, &effects)
     } else if clientSearches.awaits(call) {
       handleClientSearchAnswer(call, outcome, in: batch, &effects)
     } else if handleBootstrapResponse(call, outcome, in: batch, &effects) {

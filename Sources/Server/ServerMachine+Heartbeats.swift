@@ -63,7 +63,8 @@ extension ServerMachine {
 
   /// ttl = max(minimum, nodes / rate), plus up to as much again at random (cluster.md 11.1).
   mutating func armHeartbeat(_ id: NodeID, _ effects: inout Effects) -> Interval {
-    let base = heartbeatBase(nodes: leadership.timers.count)
+    let nodes = leadership.arming == nil ? leadership.timers.count : state.nodeCount
+    let base = heartbeatBase(nodes: nodes)
     let ttl = base + effects.random.interval(.zero, base)
     leadership.timers.arm(id, at: now.instant + ttl + configuration.heartbeatGrace)
     leadership.doubts.end(id)
@@ -80,10 +81,25 @@ extension ServerMachine {
   /// `failover_heartbeat_ttl`, where it is set, rules.
   mutating func armAllAfterFailover() {
     let longest = heartbeatBase(nodes: state.nodeCount) * 2 + configuration.heartbeatGrace + Self.retryMargin
-    let until = now.instant + (configuration.heartbeatFailoverTTL ?? longest)
-    state.forEachNode { node in
-      if node.status != Node.down { leadership.timers.arm(node.id, at: until) }
+    leadership.timers.reserve(state.nodeCount)
+    leadership.arming = Leadership.Arming(
+      next: NodeID(high: 0, low: 0), until: now.instant + (configuration.heartbeatFailoverTTL ?? longest),
+      at: now.instant)
+    armSomeAfterFailover()
+  }
+
+  /// A bounded number in each turn: gossip and consensus must go on. Nodes that were heard in the meantime have their
+  /// timers.
+  mutating func armSomeAfterFailover() {
+    guard var arming = leadership.arming, arming.at <= now.instant else { return }
+    let next = state.forEachNode(from: arming.next, limit: Leadership.armedPerTurn) { node in
+      guard node.status != Node.down, leadership.timers.deadline(of: node.id) == nil else { return }
+      leadership.timers.arm(node.id, at: arming.until)
     }
+    guard let next else { return leadership.arming = nil }
+    arming.next = next
+    arming.at = now.instant + Leadership.expiryPause
+    leadership.arming = arming
   }
 
   mutating func expireHeartbeat(_ id: NodeID, _ effects: inout Effects) {

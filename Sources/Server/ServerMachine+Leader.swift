@@ -38,6 +38,7 @@ extension ServerMachine {
   mutating func runLeaderDuties(_ effects: inout Effects) {
     guard raft.role == .leader, leadership.isReady else { return }
     let instant = now.instant
+    armSomeAfterFailover()
     expireHeartbeats(&effects)
     if leadership.healthAt.map({ $0 <= instant }) ?? false {
       leadership.healthAt = instant + Leadership.healthInterval
@@ -191,21 +192,51 @@ extension ServerMachine {
       since[one.server.id] = leadership.healthySince[one.server.id] ?? now.instant
     }
     leadership.healthySince = since
+    let zones = settings.enableRedundancyZones ? zones(of: health, settings) : nil
+    if let zones, let step = zones.step { return take(step, health, &effects) }
     if let ready = health.first(where: { one in
-      !one.server.isVoter && (one.entry?.isVoter ?? false)
-        && since[one.server.id].map { now.instant - $0 >= settings.serverStabilizationTime } ?? false
+      isReady(one, settings) && (zones == nil || one.entry?.zone.isEmpty ?? true)
     }) {
       let voter = RaftServer(id: ready.server.id, address: ready.server.address)
       return change(.addVoter(voter), "Promoting server to voter", ready, &effects)
     }
     guard settings.cleanupDeadServers else { return }
     // Never below the size the operator asked for: a dead server is replaced before it is removed.
-    let floor = max(Int(clamping: settings.minQuorum), configuration.bootstrapExpect, 2)
+    let expected = min(configuration.bootstrapExpect, zones?.size ?? .max)
+    let floor = max(Int(clamping: settings.minQuorum), expected, 2)
     if let dead = health.first(where: { one in
       one.entry?.status == .failed && one.lastContact > .seconds(10)
         && (!one.server.isVoter || raft.configuration.voterCount > floor)
     }) {
       change(.remove(id: dead.server.id), "Attempting removal of failed server node", dead, &effects)
+    }
+  }
+
+  /// A non-voter that wants to vote and has been stable.
+  private func isReady(_ one: ServerHealth, _ settings: AutopilotConfiguration) -> Bool {
+    !one.server.isVoter && (one.entry?.isVoter ?? false)
+      && leadership.healthySince[one.server.id].map { now.instant - $0 >= settings.serverStabilizationTime } ?? false
+  }
+
+  private func zones(of health: [ServerHealth], _ settings: AutopilotConfiguration) -> RedundancyZones {
+    RedundancyZones(
+      servers: health.map { one in
+        RedundancyZones.Server(
+          id: one.server.id, zone: one.entry?.zone ?? "", isVoter: one.server.isVoter, isLeader: one.isLeader,
+          isLost: one.entry?.status != .alive || one.lastContact > .seconds(10), isHealthy: one.isHealthy,
+          isReady: isReady(one, settings), stableSince: leadership.healthySince[one.server.id])
+      })
+  }
+
+  private mutating func take(_ step: RedundancyZones.Step, _ health: [ServerHealth], _ effects: inout Effects) {
+    switch step {
+    case .promote(let id):
+      guard let one = health.first(where: { $0.server.id == id }) else { return }
+      let voter = RaftServer(id: id, address: one.server.address)
+      change(.addVoter(voter), "Promoting server to voter of its redundancy zone", one, &effects)
+    case .demote(let id):
+      guard let one = health.first(where: { $0.server.id == id }) else { return }
+      change(.demote(id: id), "Demoting server, its redundancy zone has another voter", one, &effects)
     }
   }
 

@@ -13,8 +13,7 @@ extension ServerMachine {
     do throws(RequestError) {
       switch method {
       case .nodeRegister:
-        let change = try state.prepareRegister(body, at: now.wall)
-        propose(change, .nodeUpdate(change.nodeID, status: change.status), caller, &effects)
+        register(caller, try state.prepareRegister(body, at: now.wall), body, &effects)
       case .nodeUpdateStatus:
         let change = try state.prepareUpdateStatus(body, at: now.wall)
         propose(change, .nodeUpdate(change.nodeID, status: change.status), caller, &effects)
@@ -116,6 +115,8 @@ extension ServerMachine {
         return fail(caller, "failed to reset heartbeat since server is not leader", &effects)
       }
       response.heartbeatTTL = armHeartbeat(nodeID, &effects)
+      if !leadership.registering.isEmpty { leadership.registering[nodeID] = nil }
+      if case .remote(_, let session) = caller { pushes.noted(session, .accepted) }
     }
     respond(caller, &effects) { response.encode(into: &$0) }
   }
@@ -159,20 +160,32 @@ extension ServerMachine {
     return id
   }
 
-  /// `Status.HasNodeConn`: whether this server can call a client over its own connection (rpc.md section 6).
+  /// `Status.HasNodeConn`: whether this server can call a client over its own connection (rpc.md section 6). Servers of
+  /// our own may ask for a living connection of an accepted client, which is then tried.
   mutating func answerHasNodeConnection(_ caller: Caller, _ body: RawSpan, _ effects: inout Effects) {
     let text = Self.text("NodeID", of: body)
-    let since: WallTime?
-    do throws(NodeIDError) { since = pushes.session(of: try NodeID(text))?.since } catch {
-      return fail(caller, "Must provide the NodeID", &effects)
+    do throws(NodeIDError) {
+      let id = try NodeID(text)
+      if Self.asksForLife(body) { return answerLife(caller, id, &effects) }
+      respondConnection(caller, since: pushes.session(of: id)?.since, peer: "", &effects)
+    } catch {
+      fail(caller, "Must provide the NodeID", &effects)
     }
+  }
+
+  /// `peer` is told to servers of our own only: not empty.
+  mutating func respondConnection(_ caller: Caller, since: WallTime?, peer: String, _ effects: inout Effects) {
     let meta = queryMeta
     respond(caller, &effects) {
-      $0.packMapHeader(2 + meta.fieldCount)
+      $0.packMapHeader((peer.isEmpty ? 2 : 3) + meta.fieldCount)
       $0.pack("Connected" as StaticString)
       $0.pack(since != nil)
       $0.pack("Established" as StaticString)
       $0.pack(since.map { GoTime($0) } ?? .zero)
+      if !peer.isEmpty {
+        $0.pack(CloneChecks.peerField)
+        $0.pack(peer)
+      }
       meta.encodeFields(into: &$0)
     }
   }

@@ -29,8 +29,9 @@ extension ServerMachine {
         reportConfiguration()
       case .proposalsFailed(let range): failProposals(range, &effects)
       case .snapshotWanted:
-        guard state.canSnapshot, !isEncodingState else { continue }
+        guard state.canSnapshot, !isEncodingState, isSnapshotDue else { continue }
         isEncodingState = true
+        snapshotBegunAt = now.instant
         events.append(.encodeState(state, at: raft.appliedIndex))
       case .restoreSnapshot(let metadata, let bytes): restore(metadata, bytes, &effects)
       case .transferFailed:
@@ -55,6 +56,15 @@ extension ServerMachine {
     updateBootstrapView(&effects)
     return true
   }
+
+  /// `raft_snapshot_interval`: not more often, unless a peer waits for one or the log grows too long meanwhile.
+  private var isSnapshotDue: Bool {
+    guard let begun = snapshotBegunAt, now.instant - begun < configuration.snapshotInterval else { return true }
+    let bound = configuration.raftLimits.snapshotThreshold * Self.snapshotThresholdsMax
+    return raft.isSnapshotAwaited || raft.appliedIndex - raft.snapshotIndex >= bound
+  }
+
+  static let snapshotThresholdsMax = 4
 
   /// Tells a committed configuration once. Not while a later one is under way, or while it is not yet known again after
   /// a start how far the log is committed: the file must never go back.

@@ -51,6 +51,7 @@ public struct ServerMachine {
   var keyringCommands: [QueryID: LocalCallID] = [:]
   var joinComplaint = Complaint()
   var conflictComplaint = Complaint()
+  var cloneChecks = CloneChecks()
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
   /// Leadership is gone, and those callers wait for the name of the new leader until then.
@@ -60,6 +61,7 @@ public struct ServerMachine {
   var nextBootstrapToken: UInt64 = 1
   /// A `.encodeState` is not answered yet; who else waits for a snapshot gets the same.
   var isEncodingState = false
+  var snapshotBegunAt: Instant?
   /// The cluster id that gossip was told.
   var announcedCluster: String?
   /// Conflicts of identity that were logged.

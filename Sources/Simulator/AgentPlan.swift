@@ -17,6 +17,8 @@ public struct AgentPlan: Sendable {
     public var bootstrapExpect: Int
     /// `retry_join`
     public var join: [SocketAddress]
+    /// `redundancy_zone`; with any the autopilot is told to mind them.
+    public var zone = ""
 
     public init(bootstrapExpect: Int, join: [SocketAddress]) {
       self.bootstrapExpect = bootstrapExpect
@@ -56,6 +58,8 @@ public struct AgentPlan: Sendable {
       name: name, region: region, datacenter: datacenter, id: id, build: "1.1.2", gossipAdvertise: gossipAddress,
       rpcAdvertise: rpcAddress)
     result.bootstrapExpect = plan.bootstrapExpect
+    result.redundancyZone = plan.zone
+    result.autopilot.enableRedundancyZones = !plan.zone.isEmpty
     result.join.hasEntries = !plan.join.isEmpty
     result.join.remembered = ServerConfiguration.rememberedMembers(
       in: restored.gossipSnapshot, keepingFailed: restored.raft == RaftRestoredState())

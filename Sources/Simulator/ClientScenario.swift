@@ -100,8 +100,17 @@ public final class ClientScenario: Scenario {
       let followers = running.filter { $0.server?.raft.role != .leader }
       guard running.count > 3, !followers.isEmpty else { return }
       let victim = followers[simulation.random.below(followers.count)]
-      simulation.crash(victim, simulation.random.chance(0.5) ? .kill : .power)
-      demandKnowledge(within: Self.detectionTime)
+      let death: Simulation.Death = simulation.random.chance(0.5) ? .kill : .power
+      // Whose server lost its power hears nothing, not even that: the server that it asks next tells it.
+      let isCutOff = { (client: VirtualAgent) in
+        death == .power && client.client?.status.servers.first == victim.plan.rpcAddress
+      }
+      let (cutOff, connected) = (clients.filter(isCutOff), clients.filter { !isCutOff($0) })
+      simulation.crash(victim, death)
+      demandKnowledge(within: Self.detectionTime, of: connected)
+      simulation.demand("clients of the dead server know it", within: Self.clientTime) {
+        simulation.listDefect(of: cutOff, region: "global")
+      }
       simulation.start(victim)
       demandWhole()
     case .killLeader: killLeader()
@@ -156,9 +165,11 @@ public final class ClientScenario: Scenario {
   // MARK: Demands
 
   /// All servers know who is alive, and then, a moment later, all clients.
-  private func demandKnowledge(within limit: Interval) {
+  private func demandKnowledge(within limit: Interval, of told: [VirtualAgent]? = nil) {
     simulation.demand("servers know who is alive", within: limit, step: .milliseconds(5)) { directoryDefect }
-    simulation.demand("clients know it too", within: Self.pushTime, step: .milliseconds(5)) { listDefect }
+    simulation.demand("clients know it too", within: Self.pushTime, step: .milliseconds(5)) {
+      simulation.listDefect(of: told ?? clients, region: "global")
+    }
   }
 
   private func demandOrder(of leaver: VirtualAgent) {

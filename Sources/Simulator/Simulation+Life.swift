@@ -120,7 +120,19 @@ extension Simulation {
   }
 
   /// The agent gets the identity of another, as when its data directory was copied.
-  public func copyIdentity(of original: VirtualAgent, to copy: VirtualAgent) { copy.serverID = original.serverID }
+  public func copyIdentity(of original: VirtualAgent, to copy: VirtualAgent) {
+    copy.serverID = original.serverID
+    copy.disk.client = original.disk.client
+  }
+
+  /// The civil clock of the machine jumps by so much, now.
+  public func jumpClock(of agent: VirtualAgent, by jump: Interval) {
+    note("the clock of \(agent.plan.name) jumps by \(jump.seconds) s")
+    agent.clockSkew = agent.clockSkew + jump
+  }
+
+  /// Puts a server into a redundancy zone. Precondition: it was never started.
+  public func place(_ agent: VirtualAgent, inZone zone: String) { agent.plan.server?.zone = zone }
 
   // MARK: Commands of an operator
 

@@ -45,6 +45,21 @@ struct NodeTable: Sendable {
     }
   }
 
+  /// At most `limit` nodes from the first whose id is not below `start`. Returns the id to go on with, nil at the end.
+  func forEach(from start: NodeID, limit: Int, _ body: (Node) -> Void) -> NodeID? {
+    var place = lowerPlace(start)
+    var left = limit
+    while place.chunk < chunks.count {
+      for entry in chunks[place.chunk][place.offset...] {
+        guard left > 0 else { return entry.id }
+        left -= 1
+        body(entry.box.node)
+      }
+      place = (place.chunk + 1, 0)
+    }
+    return nil
+  }
+
   /// Inserts or replaces.
   mutating func store(_ node: Node) {
     let entry = Entry(id: node.id, box: Box(node))

@@ -10,6 +10,11 @@ extension StateStore {
   /// Every node in the order of the ids. O(n).
   public func forEachNode(_ body: (Node) -> Void) { nodes.forEach(body) }
 
+  /// At most `limit` nodes, from the first whose id is not below `start`. Returns the id to go on with, nil at the end.
+  public func forEachNode(from start: NodeID, limit: Int, _ body: (Node) -> Void) -> NodeID? {
+    nodes.forEach(from: start, limit: limit, body)
+  }
+
   /// Nodes that are down and have not changed since `index`: what the collector may deregister. O(n), at most
   /// `maximum` ids.
   public func collectableNodes(notChangedSince index: UInt64, maximum: Int) -> [NodeID] {

@@ -10,6 +10,34 @@ public struct PreparedChange: Hashable, Sendable {
   /// For `Node.Register` and `Node.UpdateStatus`: the status that the node will have. The heartbeat timer is reset
   /// unless it is `down`.
   public var status = ""
+  /// For `Node.Register`: the agent that asks.
+  public var registrant: Registrant?
+  /// The agent that the stored record is of, when it is another one.
+  public var rival: Registrant?
+}
+
+/// What tells two agents with one node id apart.
+public struct Registrant: Hashable, Sendable {
+  public var name: String
+  /// `ip:port` of its HTTP interface.
+  public var httpAddress: String
+  /// Empty for clients that do not tell it.
+  public var bootID: String
+
+  init(name: String, httpAddress: String, bootID: String) {
+    (self.name, self.httpAddress, self.bootID) = (name, httpAddress, bootID)
+  }
+
+  init(_ node: Node) {
+    self.init(
+      name: node.name, httpAddress: node.httpAddress, bootID: node.attribute(NodeIDTaken.bootAttribute) ?? "")
+  }
+
+  /// Whether both can be the same machine in the same boot.
+  func isSame(as other: Registrant) -> Bool {
+    name == other.name && httpAddress == other.httpAddress
+      && (bootID == other.bootID || bootID.isEmpty || other.bootID.isEmpty)
+  }
 }
 
 /// Checks of the write requests of clients and operators against the state, in Nomad's order and with its texts
@@ -36,7 +64,11 @@ extension StateStore {
       }
       return try Self.entry(.nodeRegister, body) { $0.set("Node", encoded: node) }
     }
-    return PreparedChange(data: data, nodeID: id, status: status)
+    let registrant = Registrant(name: fields.name, httpAddress: fields.httpAddress, bootID: fields.bootID)
+    let stored = nodes[id].map { Registrant($0) }
+    return PreparedChange(
+      data: data, nodeID: id, status: status, registrant: registrant,
+      rival: stored.flatMap { $0.isSame(as: registrant) ? nil : $0 })
   }
 
   /// `Node.UpdateStatus`, the heartbeat.
@@ -273,6 +305,8 @@ struct RegistrationFields {
   var datacenter = ""
   var status = ""
   var eligibility = ""
+  var httpAddress = ""
+  var bootID = ""
   var attributeCount = 0
 
   init(decoding node: RawSpan) throws(WireError) {
@@ -286,11 +320,15 @@ struct RegistrationFields {
       case "Datacenter": datacenter = try reader.readString()
       case "Status": status = try reader.readString()
       case "SchedulingEligibility": eligibility = try reader.readString()
+      case "HTTPAddr": httpAddress = try reader.readString()
       case "Attributes":
         attributeCount = try reader.readMapHeader()
         for _ in 0..<attributeCount {
-          _ = try reader.readRaw()
-          _ = try reader.readRaw()
+          if try reader.readRaw().equals(Array(NodeIDTaken.bootAttribute.utf8)) {
+            bootID = try reader.readString()
+          } else {
+            _ = try reader.readRaw()
+          }
         }
       default: try reader.skip()
       }

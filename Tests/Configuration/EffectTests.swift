@@ -12,10 +12,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("log_rotate_bytes = 1000000", "log_rotate_bytes"),
-    ("server {\n raft_snapshot_interval = \"60s\"\n}", "raft_snapshot_interval"),
     ("telemetry {\n statsd_address = \"127.0.0.1:8125\"\n}", "statsd_address"),
-    ("autopilot {\n enable_redundancy_zones = true\n}", "enable_redundancy_zones"),
+    ("autopilot {\n enable_custom_upgrades = true\n}", "enable_custom_upgrades"),
   ])
   func aSettingWithoutEffectIsNamedWithItsPlace(line: String, key: String) throws {
     let warnings = try warnings(of: line)
@@ -24,12 +22,18 @@ import Testing
 
   @Test func settingsThatWorkWarnOfNothing() throws {
     let lines = """
+      log_rotate_bytes = 1000000
+      autopilot {
+        enable_redundancy_zones = true
+      }
       telemetry {
         prometheus_metrics = true
         disable_hostname = true
       }
       server {
         upgrade_version = "1.2.3"
+        redundancy_zone = "a"
+        raft_snapshot_interval = "60s"
       }
       """
     #expect(try !warnings(of: lines).contains { $0.contains("no effect") })

@@ -112,4 +112,57 @@ import Wire
     let said = story.logs("No path to region").count
     #expect(said > 3 && said < 200, "\(said) lines")
   }
+
+  /// Two servers of one name: everybody keeps the first, and both sides say so.
+  @Test func ofTwoServersWithOneNameTheFirstKeepsItsPlace() throws {
+    let story = Story()
+    try story.form()
+    let first = try #require(story.followers.first)
+    let leader = try #require(story.leader)
+    let peers = leader.server?.raft.configuration.servers.map(\.id)
+    let second = story.addServer(first.plan.name, join: [story.servers[0], story.servers[1], story.servers[2]])
+    story.simulation.start(second)
+    story.run(.seconds(30))
+    for server in story.servers.prefix(3) {
+      let entry = try #require(server.server?.directory["\(first.plan.name).global"])
+      #expect(entry.id == first.serverID && entry.status == .alive, "\(server.plan.name)")
+    }
+    #expect(leader.server?.raft.configuration.servers.map(\.id) == peers)
+    let said = story.logs("Name conflict for '\(first.plan.name).global'")
+    #expect(said.contains { $0.contains("\(first.plan.gossipAddress)") && $0.contains("\(second.plan.gossipAddress)") })
+    let ownComplaints = story.lines.filter { $0.contains("\(second.plan.host)") && $0.contains("conflict") }
+    #expect(!ownComplaints.isEmpty)
+    #expect(said.count < 20, "\(said.count) lines")
+  }
+
+  /// The rule by which Nomad's own leader calls a server healthy, applied to what each of ours answers.
+  @Test func theOriginalsAutopilotWouldCallEveryServerHealthy() throws {
+    let story = Story()
+    story.addClient()
+    try story.form()
+    for _ in 0..<20 {
+      story.run(.milliseconds(1_730))
+      let leader = try #require(story.leader?.server)
+      for agent in story.followers {
+        let call = try story.ask(agent, .statusRaftStats, within: .seconds(1))
+        let bytes = try #require(call.bytes)
+        var reader = MessagePackReader(bytes.bytes)
+        var contact = ""
+        var index: UInt64 = 0
+        var term: UInt64 = 0
+        for _ in 0..<(try reader.readMapHeader()) {
+          switch try reader.readString() {
+          case "LastContact": contact = try reader.readString()
+          case "LastIndex": index = try reader.readUInt64()
+          case "LastTerm": term = try reader.readUInt64()
+          default: try reader.skip()
+          }
+        }
+        let micros = try #require(contact.hasSuffix("µs") ? Int(contact.dropLast(2)) : nil, "\(contact)")
+        #expect(micros <= 200_000, "\(contact)")
+        #expect(term == leader.raft.lastLogTerm.value)
+        #expect(index + 250 >= leader.raft.lastLogIndex.value)
+      }
+    }
+  }
 }

@@ -159,7 +159,7 @@ extension ServerMachine {
     guard region == configuration.region else {
       let servers = directory.alive(inRegion: region)
       guard !servers.isEmpty else {
-        return failStream(id, task.method == .agentMonitor ? 400 : 500, "No path to region", &effects)
+        return failStream(id, task.method == .agentMonitor ? 400 : 500, noPathText(to: region), &effects)
       }
       return relay(id, to: servers[effects.random.below(servers.count)].address, &effects)
     }
