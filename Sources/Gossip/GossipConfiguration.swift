@@ -42,8 +42,8 @@ public struct GossipConfiguration: Sendable {
   /// Somebody else's word that a node is dead, of which we had no suspicion, is a suspicion first, so that one member
   /// whose packets get lost cannot remove a healthy one everywhere. Peers do the same with lists they exchange.
   public var doubtsDeaths = false
-  /// A node that died again within `probationMemory` is reported as back only when it has stayed for this long, twice as
-  /// long after each further death; nil: always at once.
+  /// A node that died again within `probationMemory` is reported as back only when it has stayed for this long, twice
+  /// as long after each further death; nil: always at once.
   public var probation: Interval?
   public var probationMemory: Interval = .minutes(10)
   /// How long a helper waits before it says that its ping had no answer; nil: `probeTimeout`.

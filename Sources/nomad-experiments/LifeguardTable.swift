@@ -231,7 +231,8 @@ enum LifeguardTable {
     let order = [0, 3, 1, 2, 4]
     let sums = order.map { row in rows[row].reduce(0) { $0 + $1.all } }
     let inversions = zip(sums, sums.dropFirst()).count { $0 < $1 }
-    report.check("Neighbours out of the order SWIM, Buddy, LHA-Probe, LHA-Suspicion, Lifeguard", Double(inversions), 0...0)
+    report.check(
+      "Neighbours out of the order SWIM, Buddy, LHA-Probe, LHA-Suspicion, Lifeguard", Double(inversions), 0...0)
     report.check("Lifeguard: packets, % of SWIM's", shares[4].packets ?? .nan, 100...115)
     report.check("Lifeguard: bytes, % of SWIM's", shares[4].bytes ?? .nan, 0...110)
     report.check("Lifeguard: crash known to all, % of SWIM's time", 100 * latencies[4] / latencies[0], 98...102)

@@ -15,7 +15,7 @@ import Base
   @Option(help: "Leave out pools of more members than this.") var largest = Int.max
   @Flag(help: "Read checks that are known to be outside from standard input, a line each, as they are printed here.")
   var known = false
-  @Flag(help: "Only say how fast the virtual network is on this machine.") var speed = false
+  @Flag(help: "Only two minutes of a large steady pool, to be timed by the shell.") var speed = false
 
   func run() async throws {
     if speed { return print(SimulationSpeed.run(seed: seed)) }
@@ -72,8 +72,17 @@ import Base
     """
     # Experiments
 
-    Published results, repeated with our own protocol machines on a virtual network (`make experiments`). This file is
-    the output of `\(command)`; the same seed gives the same figures on every machine.
+    What papers about group membership and consensus measured, repeated with our own protocol machines: the very code
+    of the server, on a network and with clocks that are simulated. Each section says what was done, gives the published
+    figures beside ours, and holds ours against a band that stays where it is. A figure outside of its band
+    is marked FAIL and listed at the end.
+
+    "Memberlist's rules" are the ones every agent of the pool follows; "ours improved" are the rules of our servers,
+    which peers cannot tell apart on the wire. Times are virtual, so they do not depend on the machine, and the same
+    seed gives the same figures everywhere. This is the output of `\(command)`.
+
+    The runs are reduced ones, small enough for every change to be held against them. Without `--quick` the pools have
+    up to 2,000 members and S2 a grid of 72 blocks (`make experiments FULL=1`); those figures are not recorded here.
 
     """
   }

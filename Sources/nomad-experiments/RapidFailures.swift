@@ -47,7 +47,8 @@ enum RapidFailures {
   }
 
   static let paper: [Fault: String] = [
-    .crash: "Memberlist passes many sizes; Rapid goes from 1000 to 990 in one step, ten seconds after Memberlist's first",
+    .crash:
+      "Memberlist passes many sizes; Rapid goes from 1000 to 990 in one step, ten seconds after Memberlist's first",
     .deafness: "Memberlist swings between 990 and 1000 to the end; Rapid removes the ten",
     .egressLoss: "Memberlist never removes them for good, views differ; Rapid removes the ten",
   ]
@@ -78,7 +79,8 @@ enum RapidFailures {
     let kinds = Rules.allCases
     let outcomes = await inParallel(faults.count * kinds.count) { index in
       trial(
-        faults[index / kinds.count], kinds[index % kinds.count], size: size, faulty: faulty, seconds: length, seed: seed)
+        faults[index / kinds.count], kinds[index % kinds.count], size: size, faulty: faulty, seconds: length,
+        seed: seed)
     }
     for (index, outcome) in outcomes.enumerated() {
       let fault = faults[index / kinds.count]
