@@ -52,15 +52,15 @@ extension AgentShell {
 
   // MARK: Disk
 
-  /// Gives everything Raft wants written to one pool job; what comes meanwhile rides the next one.
+  /// Gives everything Raft wants written to the disk's thread at once; what comes meanwhile rides the next time.
   func startDiskWork() {
-    guard !isDiskBusy, let storage = serverStorage, server?.hasStorage ?? false,
+    guard !isDiskBusy, let disk, let storage = serverStorage, server?.hasStorage ?? false,
       let directives = server?.takeStorage()
     else { return }
     isDiskBusy = true
     let log = storage.log
     let snapshots = storage.snapshots
-    loop.submitWork {
+    disk.submit {
       ServerStorage.perform(directives, log: log, snapshots: snapshots)
     } completion: { [unowned self] error in
       isDiskBusy = false
@@ -81,8 +81,8 @@ extension AgentShell {
   }
 
   private func writeNextBootstrapRecord(_ file: SmallFile) {
-    guard let bytes = bootstrapWrites.first else { return }
-    loop.submitWork { () -> DurableError? in
+    guard let disk, let bytes = bootstrapWrites.first else { return }
+    disk.submit { () -> DurableError? in
       do throws(DurableError) {
         try file.replaceChecked(bytes)
         return nil

@@ -20,6 +20,8 @@ final class AgentShell: LoopDelegate {
   var server: ServerMachine?
   var client: ClientMachine?
   let serverStorage: ServerStorage?
+  /// Where `serverStorage` is written.
+  let disk: WorkThread?
   let clientStorage: ClientStorage?
   var printer: LogPrinter
   var notifier: ServiceNotifier?
@@ -65,13 +67,14 @@ final class AgentShell: LoopDelegate {
 
   init(
     configuration: AgentConfiguration, loop: Loop, network: NetworkShell, effects: Effects,
-    serverStorage: ServerStorage?, clientStorage: ClientStorage?, printer: consuming LogPrinter
+    serverStorage: ServerStorage?, disk: WorkThread?, clientStorage: ClientStorage?, printer: consuming LogPrinter
   ) {
     self.configuration = configuration
     self.loop = loop
     self.network = network
     self.effects = effects
     self.serverStorage = serverStorage
+    self.disk = disk
     self.clientStorage = clientStorage
     self.printer = printer
     startedAt = loop.now
@@ -167,8 +170,9 @@ final class AgentShell: LoopDelegate {
       drainHTTP()
     } while hasWork
     writeGossipLines()
-    startDiskWork()
+    // First the network: peers have further to go to their disks than we have to ours.
     network.perform(&effects.outbox)
+    startDiskWork()
     if feedFollowers() { network.perform(&effects.outbox) }
     var deadline = earliest(Self.deadline(of: &server), earliest(client?.deadline, http.deadline))
     deadline = earliest(deadline, followersDeadline)

@@ -101,15 +101,18 @@ private struct AgentStart {
     let client = try clientStorage.map { storage throws(StartFailure) in
       try makeClient(storage, resolved, at: loop.now, &effects)
     }
+    let disk = try storage.map { _ throws(StartFailure) in
+      try Self.preparing { () throws(LoopError) in try WorkThread(on: loop) }
+    }
     let shell = AgentShell(
-      configuration: configuration, loop: loop, network: network, effects: effects, serverStorage: storage,
+      configuration: configuration, loop: loop, network: network, effects: effects, serverStorage: storage, disk: disk,
       clientStorage: clientStorage, printer: try makePrinter())
     shell.server = server
     shell.client = client
     greet(resolved)
     for warning in warnings { shell.effects.log.log(.warn, "agent", warning) }
     shell.client?.handleTimeout(at: loop.now, effects: &shell.effects)
-    // Work on the pool may still report to the shell while the loop winds down.
+    // Work on other threads may still report to the shell while the loop winds down.
     defer { withExtendedLifetime(shell) { _ = loop.shutDown() } }
     loop.run(shell)
     _ = loop.run(shell, within: Self.lastAnswersWithin) { network.closingCount == 0 && !shell.hasUnsentBytes }

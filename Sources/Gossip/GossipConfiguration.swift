@@ -23,6 +23,8 @@ public struct GossipConfiguration: Sendable {
   public var retransmitMultiplier = 4
   public var suspicionMultiplier = 6
   public var suspicionMaximumMultiplier = 6
+  /// Independent accusers, besides the first, that end a suspicion soonest; nil: `suspicionMultiplier` less two.
+  public var suspicionConfirmations: Int?
   public var pushPullInterval: Interval = .seconds(60)
   public var pushPullScaleThreshold = 32
   /// While the pool grows fast, about this long passes between exchanges of ours with random nodes; nil: only those
@@ -37,6 +39,13 @@ public struct GossipConfiguration: Sendable {
   public var tellsSuspects = true
   /// A node that we hold for dead is told so when it pings us, so that it comes back at once.
   public var tellsDead = true
+  /// Somebody else's word that a node is dead, of which we had no suspicion, is a suspicion first, so that one member
+  /// whose packets get lost cannot remove a healthy one everywhere. Peers do the same with lists they exchange.
+  public var doubtsDeaths = false
+  /// A node that died again within `probationMemory` is reported as back only when it has stayed for this long, twice as
+  /// long after each further death; nil: always at once.
+  public var probation: Interval?
+  public var probationMemory: Interval = .minutes(10)
   /// How long a helper waits before it says that its ping had no answer; nil: `probeTimeout`.
   public var nackTimeout: Interval?
   /// Timing among neighbours; nil: the same for everybody. Neighbours are named by the layer above.

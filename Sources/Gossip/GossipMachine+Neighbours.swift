@@ -115,7 +115,7 @@ extension GossipMachine {
 
   /// Independent ones, besides the first accuser. None are wanted where they cannot come, or change nothing.
   private func confirmations(multiplier: Int, nodes n: Int) -> Int {
-    let wanted = multiplier - 2
+    let wanted = configuration.suspicionConfirmations ?? multiplier - 2
     return n - 2 < wanted || configuration.suspicionMaximumMultiplier <= 1 ? 0 : max(0, wanted)
   }
 

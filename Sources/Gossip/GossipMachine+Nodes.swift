@@ -98,8 +98,8 @@ extension GossipMachine {
     if wasGone || isChanged { noteNeighbour(id, at: now, effects: &effects) }
     queueAlive(id)
     if wasGone {
-      above.handleJoined(nodes[id], at: now, effects: &effects)
-    } else if isChanged || reclaims {
+      if !startProbation(of: id, at: now) { above.handleJoined(nodes[id], at: now, effects: &effects) }
+    } else if isChanged || reclaims, nodes[id].probationEnd == nil {
       above.handleUpdated(nodes[id], at: now, effects: &effects)
     }
   }
@@ -140,11 +140,15 @@ extension GossipMachine {
     if id == localID, !hasLeft {
       return refute(message.incarnation, kind: "a dead", from: message.from.text(), at: now, effects: &effects)
     }
+    let isLeft = message.node.equals(message.from)
+    if configuration.doubtsDeaths, nodes[id].state == .alive, !isLeft {
+      return handleSuspect(message, at: now, above: &above, effects: &effects)
+    }
     queueAccusation(.dead, message, about: id, token: token)
     nodes[id].incarnation = message.incarnation
-    nodes[id].state = message.node.equals(message.from) ? .left : .dead
+    nodes[id].state = isLeft ? .left : .dead
     nodes[id].stateChange = now
-    above.handleDeparted(nodes[id], at: now, effects: &effects)
+    if !noteDeath(of: id, at: now) { above.handleDeparted(nodes[id], at: now, effects: &effects) }
   }
 
   /// Contradicts what others say about us, with a higher incarnation. Wraps like peers do: a trap here would let one

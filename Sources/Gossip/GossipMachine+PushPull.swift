@@ -65,10 +65,12 @@ extension GossipMachine {
         return .refused(refusal)
       }
       var offset = 0
+      var position = 0
       for _ in 0..<header.nodes {
         var length = 0
         let entry = try PushPullNode(list.extracting(offset..<list.byteCount), length: &length)
         offset += length
+        if isRepetition(entry, next: &position) { continue }
         mergeNode(entry, from: peer, at: now, above: &above, effects: &effects)
       }
     } catch {
@@ -81,6 +83,14 @@ extension GossipMachine {
     count(\.exchangesMerged)
     noteFreshBroadcasts(at: now, above: above)
     return isOnlyUs ? .reachedOurselves : .merged(nodes: header.nodes)
+  }
+
+  /// Most entries of most exchanges are: an alive node as we know it.
+  private func isRepetition(_ entry: PushPullNode, next position: inout Int) -> Bool {
+    guard entry.state == .alive, let id = nodes.find(entry.name, next: &position), id != localID,
+      nodes[id].state == .alive, entry.incarnation <= nodes[id].incarnation, entry.port == nodes[id].address.port
+    else { return false }
+    return IPAddress(network: entry.address) == nodes[id].address.host
   }
 
   private mutating func mergeNode(
@@ -109,18 +119,27 @@ extension GossipMachine {
   ) throws(WireError) -> String? {
     var range = VersionRange()
     for id in ring where nodes[id].state == .alive { range.narrow(nodes[id].versions) }
+    // Nearly always everybody speaks the same.
+    var common: ProtocolVersions?
+    var isUniform = !header.isJoin
     var offset = 0
     for _ in 0..<header.nodes {
       var length = 0
       let entry = try PushPullNode(list.extracting(offset..<list.byteCount), length: &length)
       offset += length
       guard entry.name.byteCount > 0 else { throw .malformed }
+      if let versions = entry.versions, common == nil || common == versions {
+        common = versions
+      } else {
+        isUniform = false
+      }
       if entry.state == .alive, let versions = entry.versions { range.narrow(versions) }
       if !entry.name.equals(configuration.name) { isOnlyUs = false }
     }
     for id in ring where !range.allows(nodes[id].versions) {
       return "protocol version of node '\(nodes[id].displayName)' is incompatible"
     }
+    if isUniform, range.allows(common) { return nil }
     offset = 0
     for _ in 0..<header.nodes {
       var length = 0

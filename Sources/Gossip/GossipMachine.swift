@@ -14,6 +14,9 @@ public struct GossipMachine {
   public var cipher: (any PacketCipher)?
   /// Sent with every direct ack; Serf's network coordinate.
   public var ackPayload: [UInt8]?
+  /// Loops that stand still until they are taken out: their times do not come. For simulations of members of which a
+  /// part hangs.
+  public var paused: GossipActivities = []
 
   /// Every known node, ourselves and the departed ones included.
   public internal(set) var nodes = NameTable<NodeRecord>()
@@ -40,6 +43,8 @@ public struct GossipMachine {
   var streams: [GossipStream] = []
   /// Ids of nodes with a running suspicion.
   var suspects: [Int] = []
+  /// Ids of nodes that are back and not yet reported.
+  var probationers: [Int] = []
 
   var nextGossip: Instant
   var nextPushPull: Instant
@@ -102,16 +107,22 @@ public struct GossipMachine {
 
   /// When to call `handleTimeout`.
   public var deadline: Instant? {
-    var result = min(far.deadline, near.deadline)
-    if poolSize > 1 { result = min(result, nextPushPull) }
-    if let urgentGossip { result = min(result, urgentGossip) }
-    if let nextCatchUp { result = min(result, nextCatchUp) }
-    if !queue.isEmpty, poolSize > 1 { result = min(result, nextGossip) }
+    var result = Instant.distantFuture
+    if !paused.contains(.probing) { result = min(far.deadline, near.deadline) }
+    if !paused.contains(.exchanging) {
+      if poolSize > 1 { result = min(result, nextPushPull) }
+      if let nextCatchUp { result = min(result, nextCatchUp) }
+    }
+    if !paused.contains(.gossiping) {
+      if let urgentGossip { result = min(result, urgentGossip) }
+      if !queue.isEmpty, poolSize > 1 { result = min(result, nextGossip) }
+    }
     for relay in relays { result = min(result, relay.deadline) }
     for stream in streams { result = min(result, stream.deadline) }
     for id in suspects {
       if let suspicion = nodes[id].suspicion { result = min(result, suspicion.deadline) }
     }
+    for id in probationers { result = min(result, nodes[id].probationEnd ?? .distantFuture) }
     return result
   }
 
@@ -123,8 +134,17 @@ public struct GossipMachine {
     expireStreams(at: now, above: &above, effects: &effects)
     expireRelays(at: now, effects: &effects)
     expireSuspicions(at: now, above: &above, effects: &effects)
-    advanceProbe(.far, at: now, above: &above, effects: &effects)
-    if configuration.near != nil { advanceProbe(.near, at: now, above: &above, effects: &effects) }
+    if !probationers.isEmpty { endProbations(at: now, above: &above, effects: &effects) }
+    if !paused.contains(.probing) {
+      advanceProbe(.far, at: now, above: &above, effects: &effects)
+      if configuration.near != nil { advanceProbe(.near, at: now, above: &above, effects: &effects) }
+    }
+    if !paused.contains(.exchanging) { exchangeWhenDue(at: now, effects: &effects) }
+    if !paused.contains(.gossiping) { gossipWhenDue(at: now, above: &above, effects: &effects) }
+    noteFreshBroadcasts(at: now, above: above)
+  }
+
+  private mutating func exchangeWhenDue(at now: Instant, effects: inout Effects) {
     if now >= nextPushPull {
       nextPushPull =
         now
@@ -133,14 +153,15 @@ public struct GossipMachine {
       exchangeWithRandomNode(at: now, effects: &effects)
     }
     if let due = nextCatchUp, now >= due { catchUp(at: now, effects: &effects) }
+  }
+
+  private mutating func gossipWhenDue(at now: Instant, above: inout some GossipLayer, effects: inout Effects) {
     if let due = urgentGossip, now >= due { gossipUrgently(at: now, above: &above, effects: &effects) }
-    if now >= nextGossip {
-      let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
-      nextGossip += interval
-      if nextGossip <= now { nextGossip = now + interval }
-      if !queue.isEmpty || above.hasBroadcasts { gossip(at: now, above: &above, effects: &effects) }
-    }
-    noteFreshBroadcasts(at: now, above: above)
+    guard now >= nextGossip else { return }
+    let interval = isHurried || hasLeft ? configuration.leaveGossipInterval : configuration.gossipInterval
+    nextGossip += interval
+    if nextGossip <= now { nextGossip = now + interval }
+    if !queue.isEmpty || above.hasBroadcasts { gossip(at: now, above: &above, effects: &effects) }
   }
 
   // MARK: Commands

@@ -39,6 +39,22 @@ public struct NameTable<Record: NamedRecord> {
     return name.equals(records[id].name) ? id : nil
   }
 
+  /// The same for lists that are mostly in the order of the names, as ours are: looks first at the position after the
+  /// one found before. `position` starts at zero and belongs to one list.
+  public func find(_ name: RawSpan, next position: inout Int) -> Int? {
+    if position < order.count {
+      let id = Int(order[position])
+      if name.equals(records[id].name) {
+        position += 1
+        return id
+      }
+    }
+    let found = lowerBound(name)
+    guard found < order.count, name.equals(records[Int(order[found])].name) else { return nil }
+    position = found + 1
+    return Int(order[found])
+  }
+
   /// Precondition: no record has this name.
   @discardableResult
   public mutating func insert(_ record: Record) -> Int {

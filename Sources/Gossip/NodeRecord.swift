@@ -16,6 +16,11 @@ public struct NodeRecord: NamedRecord, Sendable {
   var kinship = Kinship.stranger
   /// When the node last answered a probe of ours, by whatever way, or pinged us.
   var lastHeard = Instant(nanoseconds: .min)
+  /// Deaths of which each followed the one before within `GossipConfiguration.probationMemory`.
+  var deaths = 0
+  var lastDeath = Instant(nanoseconds: .min)
+  /// The node is back, and the layer above will hear of it then.
+  var probationEnd: Instant?
   /// Runs while the node is suspect.
   var suspicion: Suspicion?
   /// A broadcast about the node was queued at some time, so the queue must be searched before the next one.

@@ -50,6 +50,8 @@ struct PeerProgress {
   var retryAt: Instant
   /// An empty request goes out at this time if nothing else did.
   var refreshAt: Instant
+  /// So does one that tells a new commit index.
+  var noticeAt: Instant?
   var heartbeatAt: Instant
   var isHeartbeatOpen = false
   var heartbeatSentAt = Instant.start
@@ -69,6 +71,9 @@ struct PeerProgress {
     refreshAt = now
     heartbeatAt = now
   }
+
+  /// When an empty request goes out to a peer that answered everything.
+  var nextRequestAt: Instant { min(refreshAt, noticeAt ?? .distantFuture) }
 
   /// What was on the way is lost or void.
   mutating func restart() {

@@ -48,6 +48,9 @@ extension RaftMachine {
     else { return }
     advanceCommit(to: agreed, effects: &effects)
     guard role == .leader else { return }
+    for position in leadership.peers.indices where leadership.peers[position].sentCommit < commitIndex {
+      leadership.peers[position].noticeAt = leadership.peers[position].noticeAt ?? now + timings.commitNotice
+    }
     replicateToAll(at: now, effects: &effects)
     if history.latestIndex <= commitIndex, !isVoter {
       effects.log.log(.info, "nomad.raft", "no voter any more, stepping down")
@@ -89,7 +92,7 @@ extension RaftMachine {
       case .probe:
         if peer.inFlight == 0 { result = min(result, peer.retryAt) }
       case .pipeline:
-        if peer.inFlight == 0 { result = min(result, max(peer.refreshAt, peer.retryAt)) }
+        if peer.inFlight == 0 { result = min(result, max(peer.nextRequestAt, peer.retryAt)) }
       }
     }
     return result

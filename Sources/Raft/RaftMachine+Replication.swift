@@ -29,9 +29,8 @@ extension RaftMachine {
         if peer.nextIndex <= log.lastIndex {
           return halt("cannot read entry \(peer.nextIndex) of the log", effects: &effects)
         }
-        let isNews = peer.sentCommit < commitIndex && peer.inFlight == 0
-        let isDue = peer.refreshAt <= now && peer.inFlight == 0
-        guard peer.state == .probe || isNews || isDue else { return }
+        let isDue = peer.inFlight == 0 && peer.nextRequestAt <= now
+        guard peer.state == .probe || isDue else { return }
       }
       send(entries, to: position, previousTerm: previousTerm, at: now, effects: &effects)
       if entries.isEmpty { return }
@@ -48,6 +47,7 @@ extension RaftMachine {
     let told = min(commitIndex, previous + entries.count)
     leadership.peers[position].inFlight += 1
     leadership.peers[position].sentCommit = told
+    if told == commitIndex { leadership.peers[position].noticeAt = nil }
     if leadership.peers[position].state == .pipeline {
       leadership.peers[position].nextIndex = previous + (entries.count + 1)
     }

@@ -127,6 +127,7 @@ struct RaftMachine {
     setLeader(nil)
     if before != .follower {
       effects.log.log(.info, "nomad.raft", "entering follower state", ["term": "\(term)"])
+      if before == .candidate, configuration.rehearsal.keepsElectionTimer { return }
       restartElectionTimer(at: now, effects: &effects)
     }
   }

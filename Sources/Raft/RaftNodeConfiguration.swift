@@ -44,8 +44,13 @@ public struct RaftTimings: Hashable, Sendable {
   public var electionTimeout = Interval.seconds(1)
   /// How much longer than the shortest the two timeouts above may be; nil: twice as long.
   public var timeoutSpread: Interval?
+  /// How long an answer of a voter is waited for before its connection counts as broken; nil: `electionTimeout`.
+  public var votePatience: Interval?
   /// A leader that a majority did not answer for this long steps down.
   public var leaderLeaseTimeout = Interval.milliseconds(500)
+  /// How long a new commit index waits for entries to travel with, before it is told alone. Under load it never is,
+  /// and while one write follows the other the peers are not woken twice for each.
+  public var commitNotice = Interval.milliseconds(2)
   /// A peer that has not confirmed the commit index is told again after a random one to two times this long.
   public var commitTimeout = Interval.milliseconds(50)
   /// Longest exchange on a replication connection.

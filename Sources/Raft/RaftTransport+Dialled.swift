@@ -65,7 +65,7 @@ extension RaftTransport {
     case .installSnapshot(let snapshot):
       timings.ioTimeout * max(1, snapshot.state.count / 262_144)
     case .requestVote, .requestPreVote, .timeoutNow:
-      timings.electionTimeout
+      timings.votePatience ?? timings.electionTimeout
     }
   }
 

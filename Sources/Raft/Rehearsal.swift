@@ -6,6 +6,8 @@ package struct Rehearsal: Hashable, Sendable {
   /// Speaks as the generation before pre-votes and server ids in headers: closes the connection on a pre-vote, stands
   /// without asking first, and never says its id.
   package var isOldGeneration = false
+  /// A candidate that meets a higher term keeps its election timer, as the Raft paper has it; ours draws a new one.
+  package var keepsElectionTimer = false
 
   package init(flaw: PlantedFlaw? = nil, isOldGeneration: Bool = false) {
     self.flaw = flaw

@@ -13,7 +13,7 @@ struct EventHeap {
   }
 
   enum Kind: UInt8 {
-    case wake, datagram, accepted, connected, refused, received, ended, action
+    case wake, unblocked, datagram, accepted, connected, refused, received, ended, action
   }
 
   private var events: [Event] = []

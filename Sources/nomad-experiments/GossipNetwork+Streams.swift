@@ -30,6 +30,7 @@ extension GossipNetwork {
 
   func send(_ number: Int, _ id: ConnectionID, _ bytes: [UInt8]) {
     guard let index = index(number, id) else { return }
+    members[number].bytesSent += UInt64(bytes.count)
     let toDialer = !isDialer(number, id, index)
     let target = toDialer ? streams[index].dialer : streams[index].acceptor
     guard let arrival = arrival(from: number, to: target, pause: Self.segmentPause) else { return }
@@ -79,7 +80,7 @@ extension GossipNetwork {
           id, item.bytes.bytes, at: now, above: &member.layer, effects: &member.effects)
       }
     case .ended: end(index, toDialer: toDialer, .finished)
-    case .wake, .datagram, .action: break
+    case .wake, .unblocked, .datagram, .action: break
     }
   }
 

@@ -62,7 +62,9 @@ final class GossipNetwork {
   ) -> Int {
     let number = members.count
     let configuration = configure(Self.name(number), Self.address(number))
-    members.append(VirtualMember(configuration, relation: relation, seed: random.next(), at: now))
+    members.append(
+      VirtualMember(
+        configuration, relation: relation, hasStrictTicks: rules.hasStrictTicks, seed: random.next(), at: now))
     settle(number)
     return number
   }
@@ -99,12 +101,18 @@ final class GossipNetwork {
     switch event.kind {
     case .wake:
       guard members[subject].wakeAt == event.time, members[subject].isRunning else { return }
-      if members[subject].stalledUntil > now {
-        members[subject].wakeAt = members[subject].stalledUntil
-        return events.push(.wake, subject: subject, at: members[subject].stalledUntil)
-      }
       members[subject].wakeAt = .distantFuture
-      members[subject].wake(at: now)
+      // The end of the stall wakes the member.
+      if members[subject].stalledUntil > now { return }
+      if members[subject].blockedUntil > now {
+        members[subject].wakeBlocked(at: now)
+      } else {
+        members[subject].wake(at: now)
+      }
+      settle(subject)
+    case .unblocked:
+      guard members[subject].isRunning else { return }
+      members[subject].unblock(at: now)
       settle(subject)
     case .datagram: deliver(Int(event.detail), to: subject)
     case .accepted, .connected, .refused, .received, .ended:
@@ -113,18 +121,34 @@ final class GossipNetwork {
     }
   }
 
+  /// Ends the run. Planned actions and the observer know the network: without this, neither would ever be freed.
+  func finish() {
+    actions.removeAll()
+    events = EventHeap()
+    observer = nil
+  }
+
   // MARK: Members
 
   /// Calls into a member from outside.
   func with(_ number: Int, _ body: (inout VirtualMember, Instant) -> Void) {
+    members[number].passTicks(at: now)
     body(&members[number], now)
     settle(number)
   }
 
-  /// The process stands still: nothing passes, and no timer runs, until then.
-  func stall(_ number: Int, until end: Instant) {
+  /// What the member sends and what is sent to it is held until then. As in memberlist, a loop hangs in its first send,
+  /// and suspicions end in time. When the block ends the loops come first, then what has arrived, in its order.
+  func block(_ number: Int, until end: Instant) {
     members[number].blockedUntil = end
+    events.push(.unblocked, subject: number, at: end)
+  }
+
+  /// The process stands still: nothing passes, and no timer runs, until then. Timers that are due come first, as in an
+  /// event loop.
+  func stall(_ number: Int, until end: Instant) {
     members[number].stalledUntil = end
+    block(number, until: end)
   }
 
   func crash(_ number: Int) { members[number].isRunning = false }
@@ -133,7 +157,7 @@ final class GossipNetwork {
   func settle(_ number: Int) {
     if !members[number].effects.outbox.isEmpty { perform(number) }
     observer?(number)
-    guard let deadline = members[number].deadline(isStrict: rules.hasStrictTicks) else { return }
+    guard members[number].stalledUntil <= now, let deadline = members[number].deadline else { return }
     let due = max(deadline, now)
     guard due < members[number].wakeAt else { return }
     members[number].wakeAt = due

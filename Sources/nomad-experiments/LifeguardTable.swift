@@ -3,136 +3,116 @@ import Gossip
 
 /// S2: members that are slow, not dead. Lifeguard's question is how many healthy members are declared dead for it.
 enum LifeguardTable {
-  /// Which of Lifeguard's three parts are on.
-  struct Variant: Sendable {
-    let name: String
-    let hasProbe: Bool
-    let hasSuspicion: Bool
-    let hasBuddy: Bool
-    /// The paper's shares of SWIM's false positives, at all members and at healthy ones.
-    let paper: (all: Double, healthy: Double)
-  }
-
   struct Outcome: Sendable {
     var all = 0
     var healthy = 0
     var packets: UInt64 = 0
     var bytes: UInt64 = 0
+
+    static func + (a: Outcome, b: Outcome) -> Outcome {
+      Outcome(
+        all: a.all + b.all, healthy: a.healthy + b.healthy, packets: a.packets + b.packets, bytes: a.bytes + b.bytes)
+    }
   }
 
   struct Anomaly: Sendable {
     let members: Int
-    let length: Interval
-    let gap: Interval
+    let length: Int64
+    let gap: Int64
   }
 
-  static let variants = [
-    Variant(name: "SWIM", hasProbe: false, hasSuspicion: false, hasBuddy: false, paper: (100, 100)),
-    Variant(name: "LHA-Probe", hasProbe: true, hasSuspicion: false, hasBuddy: false, paper: (67.72, 32.88)),
-    Variant(name: "LHA-Suspicion", hasProbe: false, hasSuspicion: true, hasBuddy: false, paper: (3, 6.71)),
-    Variant(name: "Buddy System", hasProbe: false, hasSuspicion: false, hasBuddy: true, paper: (94.08, 44.57)),
-    Variant(name: "Lifeguard", hasProbe: true, hasSuspicion: true, hasBuddy: true, paper: (1.53, 1.89)),
-  ]
+  struct Grid: Sendable {
+    var members: [Int]
+    /// Milliseconds.
+    var lengths: [Int64]
+    var gaps: [Int64]
+    /// Crashes of one member, for the time to its detection.
+    var crashes: Int
+
+    var anomalies: [Anomaly] {
+      members.flatMap { count in
+        lengths.flatMap { length in gaps.map { Anomaly(members: count, length: length, gap: $0) } }
+      }
+    }
+  }
 
   static let poolSize = 128
   static let length = Interval.seconds(120)
-
-  static func grid(_ scale: Scale) -> [Anomaly] {
-    let members = scale.isQuick ? [16] : [4, 16, 32]
-    let lengths: [Int64] = scale.isQuick ? [16384, 32768] : [8192, 16384, 32768]
-    let gaps: [Int64] = scale.isQuick ? [64, 1024] : [1, 64, 1024, 16384]
-    return members.flatMap { count in
-      lengths.flatMap { length in
-        gaps.map { Anomaly(members: count, length: .milliseconds(length), gap: .milliseconds($0)) }
-      }
-    }
-  }
+  static let quick = Grid(members: [16], lengths: [2048, 8192, 16384, 32768], gaps: [1, 16, 256, 1024, 4096, 16384], crashes: 40)
+  static let full = Grid(
+    members: [1, 4, 8, 16, 24, 32], lengths: [128, 512, 2048, 8192, 16384, 32768],
+    gaps: [1, 4, 16, 64, 256, 1024, 4096, 16384], crashes: 400)
+  /// False positives at all members by the number of blocked ones, read off the paper's figure 2.
+  static let published: [Int: [Double]] = [
+    1: [950, 520, 50, 1000, 19], 4: [5900, 3200, 310, 6300, 137], 8: [11300, 7200, 144, 8500, 112],
+    16: [34400, 21900, 1340, 34800, 573], 24: [58700, 41800, 1760, 57900, 852], 32: [81600, 53000, 1990, 71100, 1196],
+  ]
 
   static func run(_ scale: Scale, seed: UInt64) async -> Report {
-    let grid = grid(scale)
-    var report = Report(
-      title: "S2: Lifeguard's false positives",
-      words: """
-        128 members on LAN timing with alpha 5, beta 6, K 3, S 8. C members at once are blocked, again and again, for \
-        D with gaps of I: what they send and what is sent to them is held and passes at the end of the block, their \
-        timers run on. A false positive is a death of a member that was never blocked, counted at every member \
-        (FP) and at those never blocked themselves (FP-). \(grid.count) runs of two minutes for each row, one for each \
-        C of \(scale.isQuick ? "16" : "4, 16, 32"), D of \(scale.isQuick ? "16.4, 32.8" : "8.2, 16.4, 32.8") s \
-        and I of \(scale.isQuick ? "64 ms, 1 s" : "1 ms, 64 ms, 1 s, 16 s"). The paper's grid is larger; the shares \
-        are what can be compared. "Ours improved" adds news that are sent at once and the answer "you are dead".
-        """,
-      header: [
-        "Configuration", "FP", "FP-", "paper FP %", "ours FP %", "paper FP- %", "ours FP- %", "packets %", "bytes %",
-      ])
-    var rows: [Outcome] = []
-    for index in 0...variants.count {
-      let variant = variants[min(index, variants.count - 1)]
-      let isImproved = index == variants.count
-      let outcomes = await inParallel(grid.count) { number in
-        trial(variant, grid[number], isImproved: isImproved, seed: seed &+ 7919 &* UInt64(number))
-      }
-      var sum = Outcome()
-      for outcome in outcomes {
-        sum.all += outcome.all
-        sum.healthy += outcome.healthy
-        sum.packets += outcome.packets
-        sum.bytes += outcome.bytes
-      }
-      rows.append(sum)
-      func share(_ value: UInt64, _ base: UInt64) -> Double { 100 * Double(value) / Double(max(base, 1)) }
-      let all = share(UInt64(sum.all), UInt64(rows[0].all))
-      let healthy = share(UInt64(sum.healthy), UInt64(rows[0].healthy))
-      report.rows.append([
-        isImproved ? "Lifeguard, ours improved" : variant.name, "\(sum.all)", "\(sum.healthy)",
-        number(variant.paper.all), number(all), number(variant.paper.healthy), number(healthy),
-        number(share(sum.packets, rows[0].packets)), number(share(sum.bytes, rows[0].bytes)),
-      ])
-      switch index {
-      case 1: report.check("LHA-Probe, FP % of SWIM", all, 55...80)
-      case 2: report.check("LHA-Suspicion, FP % of SWIM", all, 0...5)
-      case 3:
-        report.check("Buddy System, FP % of SWIM", all, 85...105)
-        report.check("Buddy System, FP- % of SWIM", healthy, 35...60)
-      case 4: report.check("Lifeguard, FP % of SWIM", all, 0...2.5)
-      case 5:
-        report.check("Ours improved, FP % of SWIM", all, 0...2.5)
-        report.check("Ours improved, FP- % of SWIM", healthy, 0...2.5)
-      default: break
-      }
+    let grid = scale.isQuick ? quick : full
+    let anomalies = grid.anomalies
+    let variants = LifeguardVariant.table
+    let outcomes = await inParallel(variants.count * anomalies.count) { index in
+      let number = index % anomalies.count
+      return trial(variants[index / anomalies.count], anomalies[number], seed: seed &+ 7919 &* UInt64(number))
     }
+    let rows = variants.indices.map { Array(outcomes[$0 * anomalies.count..<($0 + 1) * anomalies.count]) }
+    let latencies = await detection(variants, crashes: grid.crashes, seed: seed)
+
+    var report = Report(title: "S2: Lifeguard's false positives", words: words(grid), header: header)
+    let sums = rows.map { $0.reduce(Outcome(), +) }
+    let shares = sums.map { Self.shares($0, of: sums[0]) }
+    for (index, variant) in variants.enumerated() {
+      let paper = variant.paper
+      report.rows.append([
+        variant.name, "\(sums[index].all)", "\(sums[index].healthy)", text(paper?.all), number(shares[index].all),
+        text(paper?.healthy), text(shares[index].healthy), text(paper?.packets), text(shares[index].packets),
+        text(paper?.bytes), text(shares[index].bytes), number(latencies[index]),
+      ])
+    }
+    report.more.append(curves(grid, anomalies, rows))
+    report.more.append(origins(grid, anomalies, rows))
+    check(&report, shares, latencies, curves: rows, grid, anomalies)
     return report
   }
 
-  static func configure(
-    _ variant: Variant, isImproved: Bool, alpha: Int, name: String, address: SocketAddress
-  ) -> GossipConfiguration {
-    var configuration =
-      isImproved
-      ? GossipConfiguration.lan(name: name, address: address) : .plain(name: name, address: address)
-    configuration.suspicionMultiplier = alpha
-    configuration.awarenessMaximum = variant.hasProbe ? 9 : 1
-    configuration.suspicionMaximumMultiplier = variant.hasSuspicion ? 6 : 1
-    configuration.tellsSuspects = variant.hasBuddy
-    configuration.nackTimeout = .milliseconds(400)
-    return configuration
+  private static let header = [
+    "Configuration", "FP", "FP-", "paper FP %", "ours FP %", "paper FP- %", "ours FP- %", "paper packets %",
+    "packets %", "paper bytes %", "bytes %", "crash known to all, median s",
+  ]
+
+  private static func text(_ value: Double?) -> String { value.map { number($0) } ?? "-" }
+
+  private static func shares(_ outcome: Outcome, of base: Outcome) -> LifeguardVariant.Shares {
+    func percent(_ value: Double, _ base: Double) -> Double { 100 * value / max(base, 1) }
+    return LifeguardVariant.Shares(
+      all: percent(Double(outcome.all), Double(base.all)),
+      healthy: percent(Double(outcome.healthy), Double(base.healthy)),
+      packets: percent(Double(outcome.packets), Double(base.packets)),
+      bytes: percent(Double(outcome.bytes), Double(base.bytes)))
   }
 
-  private static func trial(_ variant: Variant, _ anomaly: Anomaly, isImproved: Bool, seed: UInt64) -> Outcome {
-    var rules = GossipNetwork.Rules()
-    rules.hasStrictTicks = !isImproved
-    let network = GossipNetwork(seed: seed, rules: rules)
-    for _ in 0..<poolSize {
-      network.add { configure(variant, isImproved: isImproved, alpha: 5, name: $0, address: $1) }
-    }
-    network.introduceAll()
+  // MARK: Runs
+
+  private static func trial(_ variant: LifeguardVariant, _ anomaly: Anomaly, seed: UInt64) -> Outcome {
+    let network = variant.pool(poolSize, seed: seed)
+    defer { network.finish() }
     // Members are alike, so the first ones are as good as any.
-    let end = Instant.start + length
+    let begin = Instant.start + .seconds(5)
+    let end = begin + length
     func block() {
-      for number in 0..<anomaly.members { network.members[number].blockedUntil = network.now + anomaly.length }
-      let next = network.now + anomaly.length + anomaly.gap
+      let released = network.now + .milliseconds(anomaly.length)
+      for number in 0..<anomaly.members {
+        if variant.standsStill {
+          network.stall(number, until: released)
+        } else {
+          network.block(number, until: released)
+        }
+      }
+      let next = released + .milliseconds(anomaly.gap)
       if next < end { network.at(next) { block() } }
     }
-    network.at(.start + .seconds(5)) { block() }
+    network.at(begin) { block() }
     var outcome = Outcome()
     network.observer = { number in
       guard !network.members[number].layer.departures.isEmpty else { return }
@@ -149,5 +129,113 @@ enum LifeguardTable {
       outcome.bytes += member.bytesSent
     }
     return outcome
+  }
+
+  /// Seconds from the crash of a member until everybody else has marked it: the median over the same crashes for each.
+  private static func detection(_ variants: [LifeguardVariant], crashes: Int, seed: UInt64) async -> [Double] {
+    let times = await inParallel(variants.count * crashes) { index in
+      crash(variants[index / crashes], seed: seed &+ 104_729 &* UInt64(index % crashes))
+    }
+    return variants.indices.map { Array(times[$0 * crashes..<($0 + 1) * crashes]).median }
+  }
+
+  private static func crash(_ variant: LifeguardVariant, seed: UInt64) -> Double {
+    let network = variant.pool(poolSize, seed: seed)
+    defer { network.finish() }
+    let begin = Instant.start + .seconds(2) + network.random.interval(.zero, .seconds(1))
+    network.run(until: begin)
+    network.crash(0)
+    var marked = 0
+    var last = Double.infinity
+    network.observer = { number in
+      guard !network.members[number].layer.departures.isEmpty else { return }
+      network.members[number].layer.departures.removeAll()
+      marked += 1
+      if marked == poolSize - 1 { last = (network.now - begin).seconds }
+    }
+    while marked < poolSize - 1, network.now < begin + .minutes(2) { network.run(until: network.now + .seconds(1)) }
+    return last
+  }
+
+  // MARK: Tables
+
+  private static func words(_ grid: Grid) -> String {
+    func list<Value>(_ values: [Value]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+    return """
+      \(poolSize) members on LAN timing with alpha 5, beta 6, K 3, S 8. C members at once are blocked for D, again and \
+      again, with gaps of I: what they send and what is sent to them is held and passes at the end of the block. As in \
+      memberlist, each of their loops (probing, gossip, exchanges) hangs in its first send; the deadline of the probe \
+      was set before, and suspicions end in time. A false positive is a death of a member that was never blocked, \
+      counted at every member (FP) and at those never blocked themselves (FP-). One run of two minutes for each C of \
+      \(list(grid.members)), D of \(list(grid.lengths)) ms and I of \(list(grid.gaps)) ms: \(grid.anomalies.count) a \
+      row, where the paper has 4,320 (C up to 32 in steps of 4, ten runs each). The last column is something else: one \
+      of the members crashes, nobody is blocked, median of \(grid.crashes) crashes; the paper gives only the shares \
+      84.3 % for alpha 4 and 56.6 % for alpha 2. "Ours improved" adds news that are sent at once and the answer "you \
+      are dead"; with one thread, a blocked member stands still as a whole, as our server would.
+      """
+  }
+
+  private static func curves(_ grid: Grid, _ anomalies: [Anomaly], _ rows: [[Outcome]]) -> Report.Table {
+    var table = Report.Table(
+      words: "FP for each run, by the number C of members that are blocked: paper (figure 2) / ours.",
+      header: ["C"] + LifeguardVariant.table.prefix(5).map(\.name))
+    let runs = Double(grid.lengths.count * grid.gaps.count)
+    for count in grid.members {
+      let cells = (0..<5).map { index -> String in
+        let sum = anomalies.indices.reduce(0) { $0 + (anomalies[$1].members == count ? rows[index][$1].all : 0) }
+        let paper = published[count].map { number($0[index] / 480, digits: 1) } ?? "-"
+        return "\(paper) / \(number(Double(sum) / runs, digits: 1))"
+      }
+      table.rows.append(["\(count)"] + cells)
+    }
+    return table
+  }
+
+  private static func origins(_ grid: Grid, _ anomalies: [Anomaly], _ rows: [[Outcome]]) -> Report.Table {
+    var table = Report.Table(
+      words: "Where they come from: FP (of them FP-) of SWIM / Lifeguard, all C together, by D and I in milliseconds.",
+      header: ["D \\ I"] + grid.gaps.map { "\($0)" })
+    for length in grid.lengths {
+      let cells = grid.gaps.map { gap -> String in
+        let chosen = anomalies.indices.filter { anomalies[$0].length == length && anomalies[$0].gap == gap }
+        func sum(_ row: Int) -> String {
+          let outcome = chosen.reduce(Outcome()) { $0 + rows[row][$1] }
+          return outcome.all == 0 ? "0" : "\(outcome.all) (\(outcome.healthy))"
+        }
+        return sum(0) + " / " + sum(4)
+      }
+      table.rows.append(["\(length)"] + cells)
+    }
+    return table
+  }
+
+  // MARK: Checks
+
+  private static func check(
+    _ report: inout Report, _ shares: [LifeguardVariant.Shares], _ latencies: [Double], curves rows: [[Outcome]],
+    _ grid: Grid, _ anomalies: [Anomaly]
+  ) {
+    let bands: [(name: String, all: ClosedRange<Double>, healthy: ClosedRange<Double>?)] = [
+      ("SWIM", 100...100, nil), ("LHA-Probe", 55...80, nil), ("LHA-Suspicion", 0...5, nil),
+      ("Buddy System", 85...105, 35...60), ("Lifeguard", 0...2.5, nil), ("Lifeguard, alpha 4", 0...6, nil),
+      ("Lifeguard, alpha 2", 0...18, nil), ("ours improved", 0...2.5, 0...2.5),
+      ("ours improved, one thread", 0...2.5, 0...2.5),
+    ]
+    for (index, band) in bands.enumerated() where index > 0 {
+      report.check("\(band.name): FP, % of SWIM's", shares[index].all, band.all)
+      if let healthy = band.healthy {
+        report.check("\(band.name): FP-, % of SWIM's", shares[index].healthy ?? .nan, healthy)
+      }
+    }
+    // From the most false positives to the fewest.
+    let order = [0, 3, 1, 2, 4]
+    let sums = order.map { row in rows[row].reduce(0) { $0 + $1.all } }
+    let inversions = zip(sums, sums.dropFirst()).count { $0 < $1 }
+    report.check("Neighbours out of the order SWIM, Buddy, LHA-Probe, LHA-Suspicion, Lifeguard", Double(inversions), 0...0)
+    report.check("Lifeguard: packets, % of SWIM's", shares[4].packets ?? .nan, 100...115)
+    report.check("Lifeguard: bytes, % of SWIM's", shares[4].bytes ?? .nan, 0...110)
+    report.check("Lifeguard: crash known to all, % of SWIM's time", 100 * latencies[4] / latencies[0], 98...102)
+    report.check("Lifeguard, alpha 4: crash known to all, % of SWIM's time", 100 * latencies[5] / latencies[0], 80...88)
+    report.check("Lifeguard, alpha 2: crash known to all, % of SWIM's time", 100 * latencies[6] / latencies[0], 53...60)
   }
 }

@@ -78,6 +78,7 @@ enum NeighbourDetection {
     rules.hasStrictTicks = !isImproved
     if case .loss(let loss) = trouble { rules.loss = loss }
     let network = GossipNetwork(seed: seed, rules: rules)
+    defer { network.finish() }
     for _ in 0..<size {
       network.add(relation: isImproved ? .neighbour : .stranger) { name, address in
         var configuration = GossipConfiguration.wan(name: name, address: address)

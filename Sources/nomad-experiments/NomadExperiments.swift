@@ -10,13 +10,16 @@ import Base
   @Flag(help: "Fewer trials and smaller pools: enough to notice that something broke.") var quick = false
   @Option(help: "Everything random is drawn from it.") var seed: UInt64 = 1
   @Option(help: "Only these, for instance S1,S4; all if not given.") var only: String?
+  @Flag(help: "Only say how fast the virtual network is on this machine.") var speed = false
 
   func run() async throws {
+    if speed { return print(SimulationSpeed.run(seed: seed)) }
     let scale = Scale(isQuick: quick)
     let experiments: [(name: String, run: @Sendable (Scale, UInt64) async -> Report)] = [
       ("S1", { await SwimDetection.run($0, seed: $1) }),
       ("S2", { await LifeguardTable.run($0, seed: $1) }),
-      ("S3", { await RapidBootstrap.run($0, seed: $1) }),
+      ("S3a", { await RapidBootstrap.run($0, seed: $1) }),
+      ("S3b", { await RapidFailures.run($0, seed: $1) }),
       ("S4", { await SerfConvergence.run($0, seed: $1) }),
       ("S5", { await RaftElections.run($0, seed: $1) }),
       ("N1", { await NeighbourDetection.run($0, seed: $1) }),

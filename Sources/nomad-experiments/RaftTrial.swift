@@ -4,12 +4,24 @@ import Wire
 
 /// Four servers that just heard their leader for the last time, and the network between them.
 struct RaftTrial {
+  private struct Connection {
+    var id: ConnectionID
+    var peer: Int
+    var peerID: ConnectionID
+    /// Dialled by the peer: what is sent here are answers.
+    var isAccepted: Bool
+    /// Nothing was received yet.
+    var isFresh: Bool
+    /// When the newest bytes sent here arrive: none overtake them.
+    var arrival = Instant.start
+  }
+
   private struct Server {
     var node: RaftNode
     var effects: Effects
     var disk: VirtualLog
     var wakeAt = Instant.distantFuture
-    var connections: [(id: ConnectionID, peer: Int, peerID: ConnectionID, isFresh: Bool)] = []
+    var connections: [Connection] = []
 
     mutating func call(_ body: (inout RaftNode, inout Effects) -> Void) { body(&node, &effects) }
   }
@@ -25,7 +37,7 @@ struct RaftTrial {
   private var order = 0
   private var now = Instant.start
   private var random: RandomSource
-  private let latencyMax: Interval
+  private let network: ElectionNetwork
   private let crash: Instant
 
   static let size = 5
@@ -35,10 +47,9 @@ struct RaftTrial {
   }
 
   /// Server 4 is the leader that crashed; it is never heard.
-  init(_ row: RaftElections.Row, seed: UInt64) {
+  init(_ row: RaftElections.Row, _ rules: RaftElections.Rules, seed: UInt64) {
     random = RandomSource(seed: seed)
-    // With four of them on their way at once, the slowest answer of a broadcast takes about that long on average.
-    latencyMax = row.broadcast * 2 / 3
+    network = ElectionNetwork(broadcast: row.broadcast)
     crash = .start + random.interval(.zero, row.minimum / 2)
     let all = (0..<Self.size).map { RaftServer(id: "server-\($0)", address: Self.address($0).description) }
     let configuration = RaftConfiguration(all)
@@ -58,6 +69,10 @@ struct RaftTrial {
       settings.timings.leaderLeaseTimeout = min(settings.timings.leaderLeaseTimeout, row.minimum / 2)
       settings.timings.timeoutSpread = row.spread
       settings.timings.retryDelayMax = row.minimum / 2
+      // Also where an exchange takes longer than a timeout.
+      settings.timings.votePatience = row.minimum + row.broadcast * 10
+      settings.rehearsal.isOldGeneration = rules == .paper
+      settings.rehearsal.keepsElectionTimer = rules == .paper
       let last = disk.entries[disk.entries.count - 1].index
       do throws(RaftError) {
         let node = try RaftNode(
@@ -114,7 +129,8 @@ struct RaftTrial {
     }
   }
 
-  /// Carries out what a server wants; its disk takes no time.
+  /// Carries out what a server wants. The time of its disk is a part of its answers'; a candidate's own vote is written
+  /// while the others are asked.
   private mutating func settle(_ number: Int) {
     let now = now
     while true {
@@ -144,13 +160,20 @@ struct RaftTrial {
       }
       // Connections between servers stand; only the crashed one's do not.
       let peerID = servers[target].effects.outbox.makeConnectionID()
-      servers[number].connections.append((id, target, peerID, false))
-      servers[target].connections.append((peerID, number, id, true))
+      servers[number].connections.append(
+        Connection(id: id, peer: target, peerID: peerID, isAccepted: false, isFresh: false))
+      servers[target].connections.append(
+        Connection(id: peerID, peer: number, peerID: id, isAccepted: true, isFresh: true))
       push(.connected(number, id, ok: true), at: now)
     case .send(let id, let payload):
-      guard let connection = servers[number].connections.first(where: { $0.id == id }) else { return }
-      let latency = random.interval(.zero, latencyMax)
-      push(.bytes(connection.peer, connection.peerID, Array(arena[payload])), at: now + latency)
+      guard let position = servers[number].connections.firstIndex(where: { $0.id == id }) else { return }
+      let connection = servers[number].connections[position]
+      var latency = random.interval(.zero, network.longest)
+      // What was asked for is on the disk before it is answered.
+      if connection.isAccepted { latency = latency + random.interval(.zero, network.longest) }
+      let arrival = max(now + latency, connection.arrival)
+      servers[number].connections[position].arrival = arrival
+      push(.bytes(connection.peer, connection.peerID, Array(arena[payload])), at: arrival)
     case .close(let id), .abort(let id): servers[number].connections.removeAll { $0.id == id }
     case .datagram, .pauseReading, .resumeReading: break
     }
@@ -167,6 +190,15 @@ struct RaftTrial {
     else { return nil }
     return queue.remove(at: first)
   }
+}
+
+/// How long a request, the write that it causes, and the answer take: each anything from nothing to `longest`.
+struct ElectionNetwork {
+  let longest: Interval
+
+  /// `broadcast`: until the slowest of four answers is there, on average. The mean of the greatest of four sums of
+  /// three numbers from 0 to 1 is 2.02.
+  init(broadcast: Interval) { longest = broadcast * 100 / 202 }
 }
 
 /// A disk that is done at once.

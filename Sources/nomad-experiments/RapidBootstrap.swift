@@ -53,6 +53,7 @@ enum RapidBootstrap {
     var rules = GossipNetwork.Rules()
     rules.hasStrictTicks = !isImproved
     let network = GossipNetwork(seed: seed, rules: rules)
+    defer { network.finish() }
     func configure(_ name: String, _ address: SocketAddress) -> GossipConfiguration {
       isImproved ? .lan(name: name, address: address) : .plain(name: name, address: address)
     }

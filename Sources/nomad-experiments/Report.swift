@@ -7,7 +7,15 @@ struct Report: Sendable {
   let words: String
   var header: [String]
   var rows: [[String]] = []
+  /// Tables after the first.
+  var more: [Table] = []
   var checks: [Check] = []
+
+  struct Table: Sendable {
+    let words: String
+    let header: [String]
+    var rows: [[String]] = []
+  }
 
   struct Check: Sendable {
     let name: String
@@ -24,10 +32,12 @@ struct Report: Sendable {
   }
 
   var markdown: String {
-    var lines = ["## \(title)", "", words, ""]
-    lines.append("| " + header.joined(separator: " | ") + " |")
-    lines.append("|" + header.enumerated().map { $0.offset == 0 ? "---" : "---:" }.joined(separator: "|") + "|")
-    for row in rows { lines.append("| " + row.joined(separator: " | ") + " |") }
+    var lines = ["## \(title)"]
+    for table in [Table(words: words, header: header, rows: rows)] + more {
+      lines += ["", table.words, "", "| " + table.header.joined(separator: " | ") + " |"]
+      lines.append("|" + table.header.indices.map { $0 == 0 ? "---" : "---:" }.joined(separator: "|") + "|")
+      lines += table.rows.map { "| " + $0.joined(separator: " | ") + " |" }
+    }
     if !checks.isEmpty {
       lines += ["", "| Check | Pass band | Measured | |", "|---|---:|---:|---|"]
       for check in checks {

@@ -89,6 +89,7 @@ enum SerfConvergence {
     rules.loss = loss
     rules.hasStrictTicks = !isImproved
     let network = GossipNetwork(seed: seed, rules: rules)
+    defer { network.finish() }
     for _ in 0..<size {
       network.add { name, address in
         var configuration =

@@ -49,6 +49,7 @@ enum SwimDetection {
 
   private static func trial(_ size: Int, seed: UInt64) -> Outcome {
     let network = GossipNetwork(seed: seed)
+    defer { network.finish() }
     for _ in 0..<size {
       network.add { name, address in
         var configuration = GossipConfiguration.plain(name: name, address: address)

@@ -10,7 +10,7 @@ import Wire
 @Suite struct PlantedFlawTests {
   static let seeds: [PlantedFlaw: UInt64] = [
     .voteNotPersisted: 1, .voteIgnoresLog: 1, .oldTermCommittedByCounting: 1, .twoConfigurationChanges: 1,
-    .answerBeforeSync: 1, .previousTermIgnored: 34, .commitBeyondVerified: 42, .snapshotKeepsConflictingLog: 46,
+    .answerBeforeSync: 1, .previousTermIgnored: 34, .commitBeyondVerified: 93, .snapshotKeepsConflictingLog: 46,
   ]
 
   /// A leader stands still while its network is gone, and others go on without it. Back again, it is asked for what

@@ -1,0 +1,71 @@
+import Base
+import Gossip
+
+/// One row of the Lifeguard table: which parts are on, and what was published for it.
+struct LifeguardVariant: Sendable {
+  /// False positives at all members and at healthy ones, packets, bytes: percent of SWIM's.
+  struct Shares: Sendable {
+    var all: Double
+    var healthy: Double?
+    var packets: Double?
+    var bytes: Double?
+  }
+
+  let name: String
+  var hasProbe = false
+  var hasSuspicion = false
+  var hasBuddy = false
+  var alpha = 5
+  /// News that are sent at once, exchanges while the pool grows, the answer "you are dead".
+  var isImproved = false
+  /// A block holds up the whole process, as it does with one thread, and not only what it sends and gets.
+  var standsStill = false
+  var paper: Shares?
+
+  static let swim = LifeguardVariant(name: "SWIM", paper: Shares(all: 100, healthy: 100, packets: 100, bytes: 100))
+  static let table = [
+    swim,
+    LifeguardVariant(
+      name: "LHA-Probe", hasProbe: true, paper: Shares(all: 67.72, healthy: 32.88, packets: 98.46, bytes: 90.03)),
+    LifeguardVariant(
+      name: "LHA-Suspicion", hasSuspicion: true, paper: Shares(all: 3, healthy: 6.71, packets: 111.31, bytes: 106.52)),
+    LifeguardVariant(
+      name: "Buddy System", hasBuddy: true, paper: Shares(all: 94.08, healthy: 44.57, packets: 100.07, bytes: 99.01)),
+    lifeguard("Lifeguard", paper: Shares(all: 1.53, healthy: 1.89, packets: 110.59, bytes: 97.97)),
+    lifeguard("Lifeguard, alpha 4", alpha: 4, paper: Shares(all: 4.5)),
+    lifeguard("Lifeguard, alpha 2", alpha: 2, paper: Shares(all: 13.4)),
+    lifeguard("ours improved", isImproved: true),
+    lifeguard("ours improved, one thread", isImproved: true, standsStill: true),
+  ]
+
+  static func lifeguard(
+    _ name: String, alpha: Int = 5, isImproved: Bool = false, standsStill: Bool = false, paper: Shares? = nil
+  ) -> LifeguardVariant {
+    LifeguardVariant(
+      name: name, hasProbe: true, hasSuspicion: true, hasBuddy: true, alpha: alpha, isImproved: isImproved,
+      standsStill: standsStill, paper: paper)
+  }
+
+  func configuration(name: String, address: SocketAddress) -> GossipConfiguration {
+    var configuration =
+      isImproved
+      ? GossipConfiguration.lan(name: name, address: address) : .plain(name: name, address: address)
+    configuration.suspicionMultiplier = alpha
+    configuration.suspicionConfirmations = 3
+    configuration.awarenessMaximum = hasProbe ? 9 : 1
+    configuration.suspicionMaximumMultiplier = hasSuspicion ? 6 : 1
+    configuration.tellsSuspects = hasBuddy
+    configuration.nackTimeout = .milliseconds(400)
+    return configuration
+  }
+
+  /// A pool of these in which everybody knows everybody.
+  func pool(_ size: Int, seed: UInt64) -> GossipNetwork {
+    var rules = GossipNetwork.Rules()
+    rules.hasStrictTicks = !isImproved
+    let network = GossipNetwork(seed: seed, rules: rules)
+    for _ in 0..<size { network.add { configuration(name: $0, address: $1) } }
+    network.introduceAll()
+    return network
+  }
+}
