@@ -41,6 +41,15 @@ extension AgentShell {
     }
   }
 
+  private func discover(_ entry: JoinEntry) {
+    JoinResolution(loop: loop, entries: [entry]).run { [unowned self] addresses, failures in
+      for failure in failures {
+        effects.log.log(.warn, "client", "failed to resolve a join entry", ["error": failure])
+      }
+      client?.handleResolved(entry.text, addresses, at: loop.now, effects: &effects)
+    }
+  }
+
   /// The reply of `ClientStats.Stats`.
   var hostStatistics: [UInt8] {
     var reply: [UInt8] = []
@@ -56,6 +65,8 @@ extension AgentShell {
   }
 
   private func resolve(_ name: String) {
+    let entry = configuration.client?.join.retry.first { $0.text == name }
+    if let entry, entry.isDiscovered { return discover(entry) }
     let endpoint: Endpoint
     do throws(EndpointError) {
       endpoint = try Endpoint(name, defaultPort: AgentConfiguration.defaultRPCPort)

@@ -263,10 +263,9 @@ private struct AgentStart {
       switch entry {
       case .endpoint(.address(let address)): result.servers.append(address)
       case .endpoint(let name): result.serverNames.append(name.description)
-      case .service, .program:
-        throw StartFailure(
-          sentence: "client retry_join: SRV and exec entries are supported for servers only; "
-            + "name the servers in client.servers")
+      case .service, .program, .file:
+        // Asked like a name, whenever no server is left.
+        result.serverNames.append(entry.text)
       }
     }
     return ClientMachine(configuration: result, restoring: persisted, at: now, effects: &effects)

@@ -1,9 +1,11 @@
 import Base
 import Configuration
+import Durable
 import Glibc
 import Reactor
 
-/// Turns join entries into addresses: names by the system's resolver (every address), programs by their output.
+/// Turns join entries into addresses: names by the system's resolver (every address), programs by their output, files
+/// by their content.
 final class JoinResolution {
   private let loop: Loop
   private let entries: [JoinEntry]
@@ -46,11 +48,27 @@ final class JoinResolution {
     case .program(let arguments, let port):
       loop.submitWork { ProgramOutput.read(arguments) } completion: { [self] result in
         switch result {
-        case .success(let text): settleProgram(text, port, position)
+        case .success(let text): settleWords(text, port, position, source: "exec")
         case .failure(let error):
           settle(position, [], failure: "exec=\(arguments.joined(separator: " ")): \(error.text)")
         }
       }
+    case .file(let path, let port):
+      loop.submitWork { Self.content(of: path) } completion: { [self] text in
+        guard let text else { return settle(position, [], failure: "file=\(path): it cannot be read") }
+        settleWords(text, port, position, source: "file=\(path)")
+      }
+    }
+  }
+
+  /// Without comments; nil when there is no such file.
+  private static func content(of path: String) -> String? {
+    do throws(DurableError) {
+      guard let bytes = try SmallFile(path).read() else { return nil }
+      let lines = bytes.split(separator: UInt8(ascii: "\n")).map { $0.prefix { $0 != UInt8(ascii: "#") } }
+      return lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+    } catch {
+      return nil
     }
   }
 
@@ -67,17 +85,37 @@ final class JoinResolution {
     }
   }
 
-  private func settleProgram(_ text: String, _ port: UInt16, _ position: Int) {
+  /// Words of a program or a file: addresses, and names to look up.
+  private func settleWords(_ text: String, _ port: UInt16, _ position: Int, source: String) {
     var found: [SocketAddress] = []
-    for word in text.split(whereSeparator: \.isWhitespace) {
+    var names: [(host: String, port: UInt16)] = []
+    for word in text.split(whereSeparator: \.isWhitespace).prefix(Self.maximumWords) {
       do throws(EndpointError) {
-        if case .address(let address) = try Endpoint(String(word), defaultPort: port) { found.append(address) }
+        switch try Endpoint(String(word), defaultPort: port) {
+        case .address(let address): found.append(address)
+        case .name(let host, let port): names.append((host, port))
+        }
       } catch {
-        failures.append("exec: \(error)")
+        failures.append("\(source): \(error)")
       }
     }
-    settle(position, found, failure: found.isEmpty ? "the program printed no address" : nil)
+    var open = names.count
+    let isEmpty = "\(source): no address in it"
+    guard open > 0 else { return settle(position, found, failure: found.isEmpty ? isEmpty : nil) }
+    for name in names {
+      loop.resolve(name.host) { [self] result in
+        switch result {
+        case .success(let hosts): found += hosts.map { SocketAddress($0, port: name.port) }
+        case .failure(let error): failures.append("\(source): \(name.host): \(error)")
+        }
+        open -= 1
+        if open == 0 { settle(position, found, failure: found.isEmpty ? isEmpty : nil) }
+      }
+    }
   }
+
+  /// Of one program or file.
+  static let maximumWords = 1024
 
   private func settle(_ position: Int, _ found: [SocketAddress], failure: String? = nil) {
     addresses[position] = found

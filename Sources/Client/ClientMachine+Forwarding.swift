@@ -50,7 +50,7 @@ extension ClientMachine {
     let answer = Answer(outcome, batch, from: forwards[position].address)
     switch answer {
     case .reply(let bytes): end(position, .reply(bytes))
-    case .remoteError(let text): end(position, .error(text))
+    case .remoteError(let text): end(position, .error(RPCErrorText.relayed(text)))
     case .failure(.dial, _), .failure(.noStream, _):
       if let address = forwards[position].address { servers.moveToEnd(address) }
       guard !forwards[position].queue.isEmpty, now < forwards[position].deadline else {

@@ -7,6 +7,9 @@ public enum JoinEntry: Hashable, Sendable {
   /// `exec=program argument ...`: its standard output is a list of addresses separated by blanks. Addresses without a
   /// port get `defaultPort`.
   case program([String], defaultPort: UInt16)
+  /// `file=/path`: addresses and names in a text file, separated by blanks or lines; `#` begins a comment. Read again
+  /// in each round, so that it may change.
+  case file(String, defaultPort: UInt16)
 
   /// Reads one entry. A `name/` prefix, which announces the expected gossip name, is cut off.
   public init(_ text: String, defaultPort: UInt16) throws(EndpointError) {
@@ -17,6 +20,12 @@ public enum JoinEntry: Hashable, Sendable {
         throw EndpointError(description: "\"exec=\" names no program; write exec=/path/to/program and its arguments")
       }
       self = .program(words, defaultPort: defaultPort)
+    } else if text.hasPrefix("file=") {
+      let path = String(text.dropFirst(5))
+      guard path.hasPrefix("/") else {
+        throw EndpointError(description: "\(text.quoted) names no file; write file= and an absolute path")
+      }
+      self = .file(path, defaultPort: defaultPort)
     } else if text.hasPrefix("provider=") {
       self = .service(query: try Self.serviceQuery(text))
     } else {
@@ -25,6 +34,21 @@ public enum JoinEntry: Hashable, Sendable {
         address = text[text.index(after: slash)...]
       }
       self = .endpoint(try Endpoint(String(address), defaultPort: defaultPort))
+    }
+  }
+
+  /// Whether a program, a file or a service has to be asked for the addresses.
+  public var isDiscovered: Bool {
+    if case .endpoint = self { false } else { true }
+  }
+
+  /// Names the entry among others.
+  public var text: String {
+    switch self {
+    case .endpoint(let endpoint): endpoint.description
+    case .service(let query): "provider=srv \(query)"
+    case .program(let words, _): "exec=\(words.joined(separator: " "))"
+    case .file(let path, _): "file=\(path)"
     }
   }
 

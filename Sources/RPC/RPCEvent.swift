@@ -131,9 +131,9 @@ public struct RPCEventBatch: Sendable {
 
 /// Error texts between hops (rpc.md section 7.1).
 public enum RPCErrorText {
-  /// What a server answers when it relays an error: prefixed with `rpc error: `, coded errors unchanged.
+  /// What an agent answers when it relays an error: prefixed once with `rpc error: `, coded errors unchanged.
   public static func relayed(_ text: String) -> String {
-    text.hasPrefix("RPC Error:: ") ? text : "rpc error: " + text
+    text.hasPrefix("RPC Error:: ") || text.hasPrefix("rpc error: ") ? text : "rpc error: " + text
   }
 
   /// `RPC Error:: 404,job not found`, which the HTTP layer of any hop turns into its status code.

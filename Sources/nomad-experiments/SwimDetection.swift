@@ -98,6 +98,7 @@ extension GossipConfiguration {
     var configuration = GossipConfiguration.lan(name: name, address: address)
     configuration.urgentGossipBurst = 0
     configuration.tellsDead = false
+    configuration.settlesDoubts = false
     configuration.catchUpInterval = nil
     return configuration
   }

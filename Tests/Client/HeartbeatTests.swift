@@ -163,7 +163,7 @@ import Wire
     let id = world.client.forward(
       "Node.List", body: [0x80], deadline: world.now + .seconds(5), at: world.now, effects: &world.clientEffects)
     world.run(.milliseconds(20))
-    #expect(world.events.contains(.answered(id, .error("No path to region"))))
+    #expect(world.events.contains(.answered(id, .error("rpc error: No path to region"))))
   }
 
   @Test func stoppedClientIsQuiet() {

@@ -258,6 +258,7 @@ import Testing
       ("s1/nomad", .endpoint(.name("nomad", port: 4648))),
       ("provider=srv service=nomad domain=example.com", .service(query: "_nomad._tcp.example.com")),
       ("provider=srv proto=\"udp\" service=nomad  domain=example.com", .service(query: "_nomad._udp.example.com")),
+      ("file=/etc/nomadd/servers", .file("/etc/nomadd/servers", defaultPort: 4648)),
       ("exec=/bin/list  --all x", .program(["/bin/list", "--all", "x"], defaultPort: 4648)),
     ]
     for (text, wanted) in cases { #expect(try JoinEntry(text, defaultPort: 4648) == wanted) }

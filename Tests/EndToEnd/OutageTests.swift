@@ -87,6 +87,28 @@ extension EndToEnd {
       }
     }
 
+    /// Not an outage, but a file too: it is missing at first, then wrong, then right.
+    @Test func aFileThatNamesTheServersIsReadUntilItHelps() async throws {
+      try await withCluster { cluster in
+        let file = "\(cluster.directory.path)/seeds"
+        let servers = try (1...3).map { try cluster.server("server\($0)") }
+        for server in servers {
+          server.settings.retryJoin = ["file=\(file)"]
+          try server.start()
+        }
+        let client = try cluster.client(of: [])
+        client.settings.extra = "client {\n server_join {\n retry_join = [\"file=\(file)\"]\n}\n}"
+        try client.start()
+        try await eventually("it is missed") { servers[0].log.contains("file=\(file): it cannot be read") }
+        try "# nobody yet\n".write(toFile: file, atomically: true, encoding: .utf8)
+        try await eventually("it is empty") { servers[0].log.contains("file=\(file): no address in it") }
+        let lines = servers.map { "\($0.settings.address)  # \($0.name)\n" }.joined()
+        try lines.write(toFile: file, atomically: true, encoding: .utf8)
+        let leader = try await cluster.leader(of: servers)
+        try await cluster.ready(client, at: leader)
+      }
+    }
+
     @Test func aCopiedClientIsRefusedWithBothNamesAndTheRemedyWorks() async throws {
       try await withCluster { cluster in
         let servers = try await cluster.formed()

@@ -44,7 +44,7 @@ server {
   bootstrap_expect = 3
 
   # Any server that answers is enough, and naming all of them is safest: entries may be addresses, names,
-  # "provider=srv service=nomad domain=example.com" or "exec=/usr/local/bin/list-servers".
+  # "provider=srv service=nomad domain=example.com", "exec=/usr/local/bin/list-servers" or "file=/path".
   server_join {
     retry_join     = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
     retry_interval = "30s"
