@@ -108,6 +108,7 @@ extension ServerStorage {
           sentence: "\(directory)/raft: entry \(index) of the log cannot be read, so that the state cannot be "
             + "recovered completely; put peers.json on another server of the cluster")
       }
+      for entry in entries where !entry.kind.isKnown { state.countForeignEntry() }
       for entry in entries where entry.kind == .command {
         _ = state.apply(index: entry.index.value, entry.data.bytes, waking: &watches)
       }

@@ -61,6 +61,14 @@ extension RaftMachine {
       halt(reason, effects: &effects)
       return outputs.append(.reply(RaftReply(error: RaftError.storageFailed.text), token))
     }
+    if isUnproven(request) {
+      unprovenRequests += 1
+      guard unprovenRequests >= Self.unprovenLimit else { return answerAppend(false, lastIndex, token) }
+      isContradicted = true
+      halt("the leader's log does not hold the snapshot \(log.snapshotIndex) of this server", effects: &effects)
+      return outputs.append(.reply(RaftReply(error: RaftError.storageFailed.text), token))
+    }
+    unprovenRequests = 0
     if let retryAfter = mismatch(request.previousIndex, request.previousTerm) {
       return answerAppend(false, retryAfter, noRetryBackoff: true, token)
     }

@@ -94,7 +94,8 @@ extension RaftMachine {
   static let heldThresholds = 4
 
   private mutating func compactLog() {
-    let trailing = configuration.limits.trailingEntries
+    // The snapshot's own entry stays at least: a server without it is one whose log was replaced (`isUnproven`).
+    let trailing = max(configuration.limits.trailingEntries, 1)
     guard log.snapshotIndex.value > UInt64(trailing) else { return }
     var last = LogIndex(log.snapshotIndex.value - UInt64(trailing))
     // What follows a snapshot that is on its way stays, or its receiver would need the next one at once; within

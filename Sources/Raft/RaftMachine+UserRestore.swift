@@ -38,6 +38,8 @@ extension RaftMachine {
     snapshotAskedAt = nil
     events.append(.restoreSnapshot(metadata, state))
     events.append(.configurationChanged)
+    // Until a majority has the state, nobody may read it or build upon it.
+    if flaw != .restoreReadEarly { leadership.firstIndex = log.lastIndex.next }
     appendAsLeader([(.noop, [])], at: now, effects: &effects)
     return log.lastIndex
   }
@@ -57,6 +59,19 @@ extension RaftMachine {
   func contradiction(of request: AppendEntriesRequest) -> LogIndex? {
     if request.previousIndex > 0, differs(request.previousIndex, request.previousTerm) { return request.previousIndex }
     return request.entries.first { differs($0.index, $0.term) }?.index
+  }
+
+  /// Requests in a row that `isUnproven`, after which the leader is believed to be without our snapshot.
+  static let unprovenLimit = 16
+
+  /// Whether the request stands below a snapshot that replaced our whole log, without showing that the leader has it
+  /// too. What it carries is not here, so it must not be confirmed: should the snapshot be one that was restored and
+  /// never reached a majority, the leader would count a copy that does not exist. A leader that has the snapshot never
+  /// has a reason to ask, apart from a late repeat.
+  func isUnproven(_ request: AppendEntriesRequest) -> Bool {
+    let index = log.snapshotIndex
+    return request.previousIndex < index && commitIndex == index && log.firstIndex > index
+      && !request.entries.contains { $0.index == index } && flaw != .restoreHidesGap
   }
 
   private func differs(_ index: LogIndex, _ term: Term) -> Bool {

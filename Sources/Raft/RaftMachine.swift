@@ -54,6 +54,8 @@ struct RaftMachine {
   var isHalted = false
   /// Halted because the leader's log contradicts what is committed here.
   var isContradicted = false
+  /// Requests in a row that were refused because of `isUnproven`.
+  var unprovenRequests = 0
   /// Before the restart we may have told a leader that we follow it; until then nobody else gets our vote.
   var promisedUntil: Instant?
 

@@ -37,4 +37,8 @@ package enum PlantedFlaw: String, CaseIterable, Hashable, Sendable {
   case readWithoutLease
   /// The lease begins when the confirmation arrives instead of when the question was sent.
   case leaseFromArrival
+  /// A leader answers reads from a restored state that no majority has yet.
+  case restoreReadEarly
+  /// A server that took over a restored state confirms entries that the state replaced, and that it does not have.
+  case restoreHidesGap
 }

@@ -10,16 +10,29 @@ package struct ConsensusChecker {
   package private(set) var committedEntries: [LogEntry] = []
   private(set) var elections = 0
   private(set) var committedConfigurations = 0
+  private(set) var settledRestorations = 0
   private var stateHashes: [UInt64] = []
   private var leaders: [Term: Int] = [:]
   /// By index and term: the one entry, and the term of the one before it.
   private var everStored: [Position: Stored] = [:]
   private var lastConfiguration = RaftConfiguration()
 
-  private struct Position: Hashable {
+  struct Position: Hashable {
     var index: LogIndex
     var term: Term
   }
+
+  /// An operator's snapshot that a leader took over. It counts when an entry behind it is committed; until then the
+  /// others may go on without it.
+  private struct Restoration {
+    var position: Position
+    /// What its leader had committed before: all of it is replaced.
+    var base: LogIndex
+    var hash: UInt64
+    var isSettled = false
+  }
+
+  private var restorations: [Restoration] = []
 
   private struct Stored {
     var entry: LogEntry
@@ -51,7 +64,11 @@ package struct ConsensusChecker {
   // MARK: State machine safety
 
   /// All servers see the same entry at an index, and no gaps. True when nobody had seen it before.
-  mutating func committed(_ entry: LogEntry, after applied: LogIndex, by server: Int) -> Bool {
+  /// `snapshot`: the one that the server's state started from.
+  mutating func committed(
+    _ entry: LogEntry, after applied: LogIndex, from snapshot: Position?, by server: Int
+  ) -> Bool {
+    if let snapshot, snapshot.index == applied { settle(snapshot, by: server) }
     if entry.index != applied.next { violation("server \(server) applied \(entry.index) after \(applied)") }
     let position = Int(entry.index.value) - 1
     if position < committedEntries.count {
@@ -75,10 +92,50 @@ package struct ConsensusChecker {
       if stateHashes[position] != hash {
         violation("state machine safety: server \(server) has another state at \(index)")
       }
-    } else {
+    } else if position == stateHashes.count {
       stateHashes.append(hash)
+    } else {
+      violation("server \(server) has a state at \(index), which nobody reached")
     }
   }
+
+  // MARK: Restored snapshots
+
+  mutating func restoring(_ position: Position, after base: LogIndex, hash: UInt64) {
+    restorations.append(Restoration(position: position, base: base, hash: hash))
+  }
+
+  /// A server's state is replaced by a snapshot.
+  mutating func installed(_ position: Position, hash: UInt64, by server: Int) {
+    guard let known = restorations.first(where: { $0.position == position && !$0.isSettled }) else {
+      return state(hash, at: position.index, by: server)
+    }
+    if known.hash != hash { violation("server \(server) restores another state at \(position.index)") }
+  }
+
+  var hasUnsettled: Bool { restorations.contains { !$0.isSettled } }
+
+  func isUnsettled(_ position: Position) -> Bool {
+    restorations.contains { $0.position == position && !$0.isSettled }
+  }
+
+  private mutating func settle(_ position: Position, by server: Int) {
+    guard let number = restorations.firstIndex(where: { $0.position == position && !$0.isSettled }) else { return }
+    restorations[number].isSettled = true
+    settledRestorations += 1
+    let restored = restorations[number]
+    if lastCommitted > restored.base {
+      violation("the state restored at \(position.index) undoes \(lastCommitted), committed without it")
+    }
+    while lastCommitted < position.index {
+      committedEntries.append(LogEntry(index: lastCommitted.next, term: position.term, kind: Self.replaced))
+    }
+    while stateHashes.count < committedEntries.count - 1 { stateHashes.append(0) }
+    stateHashes.append(restored.hash)
+  }
+
+  /// Stands for the indexes up to a restored snapshot, which no entry has any more.
+  private static let replaced = LogEntry.Kind(255)
 
   // MARK: Committed entries are safe
 
@@ -111,6 +168,11 @@ package struct ConsensusChecker {
       violation("election safety: servers \(other) and \(server) both lead term \(term)")
     }
     leaders[term] = server
+    let snapshot = Position(index: node.snapshotIndex, term: node.snapshotTerm)
+    for restored in restorations
+    where restored.position == snapshot && !restored.isSettled && lastCommitted > restored.base {
+      violation("leader completeness: leader \(server) of term \(term) restored a state below \(lastCommitted)")
+    }
     for entry in committedEntries where entry.term < term && entry.index > node.snapshotIndex {
       guard node.storedTerm(at: entry.index) == entry.term else {
         return violation("leader completeness: leader \(server) of term \(term) lacks committed entry \(entry.index)")

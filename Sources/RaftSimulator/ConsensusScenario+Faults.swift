@@ -9,14 +9,14 @@ extension ConsensusScenario {
     cluster.at(cluster.now + cluster.random.interval(.milliseconds(20), every * 2)) { [unowned self] in
       guard isFaulty else { return }
       fault()
-      replaceHalted()
+      dealWithHalted()
       scheduleFault()
     }
   }
 
   private func fault() {
     let number = cluster.random.below(plan.servers)
-    switch cluster.random.below(14) {
+    switch cluster.random.below(15) {
     case 0, 1:
       guard plan.crashes else { return }
       if cluster.servers[number].node == nil { cluster.start(number) } else { cluster.crash(number) }
@@ -44,8 +44,39 @@ extension ConsensusScenario {
     case 10, 11:
       guard plan.partitions, let leader = cluster.leader else { return }
       isolateAtWork(leader)
+    case 12:
+      guard plan.pauses, let leader = cluster.leader else { return }
+      suspend(leader)
     default:
       cluster.healAll()
+    }
+  }
+
+  /// The leader stands still, and then its network is gone, for as long as it takes to elect another one. Clients that
+  /// know only the old one ask it meanwhile, and their questions wait in its socket.
+  private func suspend(_ leader: Int) {
+    guard cluster.servers[leader].pausedUntil <= cluster.now else { return }
+    cluster.report.count(.suspendedLeader)
+    let end = cluster.now + cluster.random.interval(.seconds(2), .seconds(6))
+    cluster.servers[leader].pausedUntil = end
+    cluster.at(cluster.now + cluster.random.interval(.zero, .milliseconds(60))) { [unowned self] in
+      for other in cluster.servers.indices { cluster.setCut(leader, other, true) }
+    }
+    for key in 0..<RegisterState.count {
+      cluster.at(end - cluster.random.interval(.milliseconds(1), .milliseconds(500))) { [unowned self] in
+        guard isFaulty, cluster.servers[leader].node != nil else { return }
+        askLate(key, of: leader, at: end)
+      }
+    }
+    reconnect(leader, at: end + cluster.random.interval(.zero, .milliseconds(500)))
+  }
+
+  /// A question to a server that stands still until `end`; it is read then, after what came before it.
+  private func askLate(_ key: Int, of server: Int, at end: Instant) {
+    let operation = cluster.history.invoke(.read, key: key, client: plan.clients + 2)
+    let asked = cluster.now
+    cluster.at(end) { [unowned self] in
+      if let value = read(key, from: server, since: asked) { cluster.history.complete(operation, result: value) }
     }
   }
 
@@ -62,7 +93,7 @@ extension ConsensusScenario {
     reconnect(number, at: end + cluster.random.interval(.zero, .milliseconds(500)))
   }
 
-  private func reconnect(_ number: Int, at time: Instant) {
+  func reconnect(_ number: Int, at time: Instant) {
     cluster.at(time) { [unowned self] in
       for other in cluster.servers.indices { cluster.setCut(number, other, false) }
     }
@@ -144,11 +175,28 @@ extension ConsensusScenario {
     }
   }
 
-  /// The service manager starts a server again that gave up because of its disk.
-  private func replaceHalted() {
+  /// The service manager starts a server again that gave up because of its disk. One whose restored state the others
+  /// never had stays away; the operator removes it.
+  func dealWithHalted() {
     for number in cluster.servers.indices where cluster.servers[number].node?.isHalted == true {
+      if cluster.servers[number].node?.isContradicted == true {
+        cluster.report.count(.loneRestore)
+        cluster.servers[number].isOutcast = true
+        if !plan.restores { cluster.checker.violation("server \(number) is contradicted without any restore") }
+      }
       cluster.crash(number)
       restart(number, within: .seconds(1))
+    }
+    for outcast in cluster.servers where outcast.isOutcast {
+      guard let leader = cluster.leader else { return }
+      cluster.call(leader) { node, effects, now in
+        guard node.configuration.servers.contains(where: { $0.id == outcast.id }) else { return }
+        do throws(RaftError) {
+          _ = try node.changeConfiguration(.remove(id: outcast.id), at: now, effects: &effects)
+        } catch {
+          // Not now.
+        }
+      }
     }
   }
 }

@@ -9,7 +9,7 @@ package final class ConsensusScenario {
   package let cluster: VirtualCluster
   let plan: Plan
   var isFaulty = true
-  private var values: UInt32 = 0
+  var values: UInt32 = 0
 
   /// How long faults last, and how long the cluster has to recover from them.
   package static let faultyTime = Interval.seconds(8)
@@ -27,6 +27,8 @@ package final class ConsensusScenario {
     var pauses: Bool
     var badDisks: Bool
     var isMixed: Bool
+    /// An operator restores snapshots.
+    var restores: Bool
     /// Mean distance of faults.
     var faultEvery: Interval
   }
@@ -35,11 +37,15 @@ package final class ConsensusScenario {
     self.seed = seed
     var random = RandomSource(seed: seed &* 0x9E37_79B9 &+ 1)
     let servers = 3 + random.below(5)
-    plan = Plan(
+    var plan = Plan(
       servers: servers, voters: random.chance(0.4) ? servers : min(3, servers), clients: 2 + random.below(4),
       changesMembers: random.chance(0.5), transfers: random.chance(0.3), crashes: random.chance(0.8),
       partitions: random.chance(0.8), pauses: random.chance(0.3), badDisks: random.chance(0.3),
-      isMixed: random.chance(0.2), faultEvery: .milliseconds(Int64(100 + random.below(900))))
+      isMixed: random.chance(0.2), restores: false, faultEvery: .milliseconds(Int64(100 + random.below(900))))
+    // A server that stands alone with a restored state is lost for good; with changes of members beside that, an
+    // operator can make a quorum impossible.
+    plan.restores = !plan.changesMembers && random.chance(0.5)
+    self.plan = plan
     let skewed = random.chance(0.3)
     let isMixed = plan.isMixed
     var skews = 0
@@ -139,6 +145,8 @@ package final class ConsensusScenario {
     cluster.resetChance = 0
     cluster.lateChance = 0
     cluster.duplicateChance = 0
+    // A backlog of hundreds of entries would not pass in time if each took a slow round of its own.
+    cluster.latency = (.microseconds(100), .milliseconds(3))
     cluster.healAll()
     for number in cluster.servers.indices {
       cluster.servers[number].diskLatency = (.microseconds(100), .milliseconds(5))
@@ -154,6 +162,7 @@ package final class ConsensusScenario {
   private func converge() {
     var goal: LogIndex?
     let done = cluster.run(for: Self.convergenceTime) { [unowned self] in
+      dealWithHalted()
       guard let leader = cluster.leader else { return false }
       guard let index = goal, cluster.checker.lastCommitted >= index else {
         if goal == nil || cluster.servers[leader].node.map({ $0.lastLogIndex < goal ?? 0 }) == true {
@@ -193,6 +202,7 @@ package final class ConsensusScenario {
     cluster.report.elections = cluster.checker.elections
     cluster.report.committed = cluster.checker.committedEntries.count
     cluster.report.configurations = cluster.checker.committedConfigurations
+    cluster.report.settledRestorations = cluster.checker.settledRestorations
     for operation in cluster.history.operations {
       cluster.report.operations += 1
       if operation.returnedAt == nil {
@@ -281,7 +291,7 @@ package final class ConsensusScenario {
   }
 
   /// `nil` when the server may not answer, or stands still.
-  private func read(_ key: Int, from server: Int, since asked: Instant) -> UInt32? {
+  func read(_ key: Int, from server: Int, since asked: Instant) -> UInt32? {
     let one = cluster.servers[server]
     guard let node = one.node, one.pausedUntil <= cluster.now,
       node.readStanding(at: one.local(cluster.now), since: one.local(asked)) == .ready
@@ -303,6 +313,7 @@ package final class ConsensusScenario {
     let leaders = cluster.leaders
     guard !leaders.isEmpty else { return }
     let leader = leaders[cluster.random.below(leaders.count)]
+    if plan.restores, cluster.random.chance(0.25) { return prepareRestore(leader) }
     let draw = cluster.random.below(100)
     let changes = (0..<(cluster.random.chance(0.3) ? 2 : 1)).map { _ in randomChange() }
     cluster.call(leader) { [self] node, effects, now in

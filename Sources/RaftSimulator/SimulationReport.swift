@@ -1,17 +1,20 @@
 /// Everything a simulation does to the servers. The order is that of the report.
 package enum Fault: Int, CaseIterable, Sendable {
-  case crash, crashDuringWrite, pause
+  case crash, crashDuringWrite, pause, suspendedLeader
   case writeLost, writeTorn, writeKept
   case diskError, syncFailure, diskFull, slowWrite
   case isolatedServer, isolatedLeader, split, bridge, oneWay, brokenPath
   case lateSegment, duplicatedRequest, connectionReset
   case clockSkew, oldServer, protocol2
+  /// Of an operator's snapshot that the others went on without.
+  case loneRestore
 
   var text: String {
     switch self {
     case .crash: "crashes"
     case .crashDuringWrite: "crashes during a write"
     case .pause: "pauses"
+    case .suspendedLeader: "leaders that stood still without network"
     case .writeLost: "unsynced writes lost"
     case .writeTorn: "unsynced writes torn"
     case .writeKept: "unsynced writes kept"
@@ -31,6 +34,7 @@ package enum Fault: Int, CaseIterable, Sendable {
     case .clockSkew: "skewed clocks"
     case .oldServer: "servers without pre-vote"
     case .protocol2: "servers of protocol 2"
+    case .loneRestore: "servers alone with a restored state"
     }
   }
 }
@@ -45,6 +49,9 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
   package var snapshots = 0
   package var restores = 0
   package var transfers = 0
+  /// Restores of an operator's snapshot that leaders began, and that a majority took over.
+  package var restorations = 0
+  package var settledRestorations = 0
   package var operations = 0
   package var unknownOutcomes = 0
   package var reads = 0
@@ -65,6 +72,8 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     a.snapshots += b.snapshots
     a.restores += b.restores
     a.transfers += b.transfers
+    a.restorations += b.restorations
+    a.settledRestorations += b.settledRestorations
     a.operations += b.operations
     a.unknownOutcomes += b.unknownOutcomes
     a.reads += b.reads
@@ -77,7 +86,7 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     return """
       \(seeds) seeds, \(events) events, \(elections) leaders elected, \(committed) entries committed, \
       \(configurations) configurations, \(transfers) transfers asked for, \(snapshots) snapshots taken, \
-      \(restores) installed
+      \(restores) installed, \(restorations) restores by operators, \(settledRestorations) of them took effect
       \(operations) client operations, \(reads) of them reads answered from a lease or a round, \
       \(unknownOutcomes) with unknown outcome, \(undecided) histories undecided
       faults:

@@ -20,6 +20,8 @@ package struct VirtualServer {
   /// What the next write meets.
   var nextWrite: Fault?
   var isDiskFull = false
+  /// The outcome of a batch is being told; the next one begins after that, as in the server.
+  var isReporting = false
   /// Takes no part before this: the machine stands still, packets and completions wait.
   var pausedUntil = Instant.start
   /// The server's clock: how far ahead it was at the start, and how many of its milliseconds pass in a second.
@@ -28,8 +30,21 @@ package struct VirtualServer {
   /// Proposals of clients that are not answered, by index.
   var proposals: [LogIndex: Proposal] = [:]
 
+  /// The snapshot that the state started from.
+  var base: ConsensusChecker.Position?
+  /// It took over a state that the others did not; it stays away until it is removed.
+  var isOutcast = false
+  /// Restores that wait for their entry, by its index.
+  var restorations: [LogIndex: Restoration] = [:]
+
   struct Proposal {
     var operation: Int
+    var term: Term
+  }
+
+  struct Restoration {
+    /// One write of each register.
+    var operations: [Int]
     var term: Term
   }
 
@@ -125,6 +140,7 @@ package final class VirtualCluster {
 
   package func start(_ number: Int) {
     precondition(servers[number].node == nil)
+    guard !servers[number].isOutcast else { return }
     var configuration = RaftNodeConfiguration(
       id: servers[number].id, address: servers[number].address.description,
       protocolVersion: servers[number].protocolVersion, limits: limits)
@@ -142,6 +158,7 @@ package final class VirtualCluster {
     note("server \(number) starts with \(disk.restored.hardState) and entries \(bounds)")
     servers[number].appliedIndex = disk.durable.snapshot?.index ?? 0
     servers[number].state = RegisterState(decoding: disk.durable.state)
+    servers[number].base = disk.durable.snapshot.map { ConsensusChecker.Position(index: $0.index, term: $0.term) }
     settle(number)
   }
 
@@ -165,6 +182,7 @@ package final class VirtualCluster {
     servers[number].nextWrite = nil
     servers[number].effects.outbox.removeAll()
     servers[number].proposals.removeAll()
+    servers[number].restorations.removeAll()
     for index in byID[number].values.sorted() where !connections[index].isOver {
       if connections[index].dialer == number {
         end(index, toDialer: false, .reset)
@@ -261,7 +279,9 @@ package final class VirtualCluster {
     tell(number)
     carryOutNetwork(number)
     if let events = servers[number].node?.takeEvents(), !events.isEmpty { apply(events, number) }
-    if servers[number].disk.isIdle, let storage = servers[number].node?.takeStorage(), !storage.isEmpty {
+    if servers[number].disk.isIdle, !servers[number].isReporting,
+      let storage = servers[number].node?.takeStorage(), !storage.isEmpty
+    {
       note("server \(number) writes \(storage.map(\.summary).joined(separator: ", "))")
       servers[number].disk.start(storage)
       var time = random.interval(servers[number].diskLatency.0, servers[number].diskLatency.1)
@@ -272,7 +292,9 @@ package final class VirtualCluster {
       }
       queue.push(.diskDone(server: number, life: servers[number].life), at: now + time)
     }
-    if servers[number].disk.isIdle, let node = servers[number].node, !node.isHalted {
+    if servers[number].disk.isIdle, !servers[number].isReporting, let node = servers[number].node,
+      !node.isHalted
+    {
       checker.idle(number, node.hardState, onDisk: servers[number].disk.durable.hardState)
     }
     guard let deadline = servers[number].node?.deadline.map({ max(servers[number].global($0), now) }) else { return }
@@ -314,9 +336,12 @@ package final class VirtualCluster {
       report.count(.syncFailure)
     default: directives = servers[number].disk.complete()
     }
+    servers[number].isReporting = true
     for directive in directives {
       call(number) { $0.storageCompleted(directive.ticket, result, at: $2, effects: &$1) }
     }
+    servers[number].isReporting = false
+    if servers[number].node != nil { settle(number) }
   }
 
   // MARK: State
@@ -329,7 +354,9 @@ package final class VirtualCluster {
         report.restores += 1
         servers[number].appliedIndex = metadata.index
         servers[number].state = RegisterState(decoding: state)
-        checker.state(servers[number].state.hash, at: metadata.index, by: number)
+        let position = ConsensusChecker.Position(index: metadata.index, term: metadata.term)
+        servers[number].base = position
+        checker.installed(position, hash: servers[number].state.hash, by: number)
       case .leadershipGained(let term):
         if let node = servers[number].node { checker.elected(number, term: term, node: node) }
       case .snapshotWanted:
@@ -350,6 +377,9 @@ package final class VirtualCluster {
         for index in servers[number].proposals.keys where range.contains(index) {
           servers[number].proposals[index] = nil
         }
+        for index in servers[number].restorations.keys where range.contains(index) {
+          servers[number].restorations[index] = nil
+        }
       case .leadershipLost, .leaderChanged, .transferFailed, .storageFailed: break
       }
     }
@@ -358,15 +388,30 @@ package final class VirtualCluster {
   private func apply(_ entries: [LogEntry], _ number: Int) {
     var newest: LogEntry?
     for entry in entries {
-      if checker.committed(entry, after: servers[number].appliedIndex, by: number) { newest = entry }
+      let (applied, base) = (servers[number].appliedIndex, servers[number].base)
+      if checker.committed(entry, after: applied, from: base, by: number) { newest = entry }
       servers[number].appliedIndex = entry.index
       let found = servers[number].state.apply(entry)
       checker.state(servers[number].state.hash, at: entry.index, by: number)
       if let proposal = servers[number].proposals.removeValue(forKey: entry.index), proposal.term == entry.term {
         history.complete(proposal.operation, result: found)
       }
+      if let restored = servers[number].restorations.removeValue(forKey: entry.index), restored.term == entry.term {
+        for operation in restored.operations { history.complete(operation) }
+      }
     }
     if let newest { checkCommit(newest, number) }
+  }
+
+  /// A snapshot holds what it covers, unless it replaced that by order of an operator and nobody knows yet whether it
+  /// counts.
+  private func holds(_ entry: LogEntry, _ disk: VirtualDisk) -> Bool {
+    if let snapshot = disk.durable.snapshot,
+      checker.isUnsettled(ConsensusChecker.Position(index: snapshot.index, term: snapshot.term))
+    {
+      return disk.term(at: entry.index) == entry.term
+    }
+    return disk.holds(entry.index, entry.term)
   }
 
   /// The first to commit is asked where the entry is.
@@ -374,7 +419,7 @@ package final class VirtualCluster {
     guard let node = servers[number].node else { return }
     let voters = node.configuration.servers.filter(\.isVoter)
     let holders = voters.filter { voter in
-      servers.contains { $0.address.description == voter.address && $0.disk.holds(entry.index, entry.term) }
+      servers.contains { $0.address.description == voter.address && holds(entry, $0.disk) }
     }
     checker.committedFirst(entry, by: number, holders: holders.count, quorum: node.configuration.quorum)
     if node.role == .leader, let term = node.storedTerm(at: node.commitIndex) {

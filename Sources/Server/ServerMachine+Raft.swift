@@ -29,7 +29,11 @@ extension ServerMachine {
         reportConfiguration()
       case .proposalsFailed(let range): failProposals(range, &effects)
       case .snapshotWanted:
-        guard state.canSnapshot, !isEncodingState, isSnapshotDue else { continue }
+        guard state.canSnapshot else {
+          warnAboutForeignEntries("no snapshot is taken and the whole log is kept", &effects)
+          continue
+        }
+        guard !isEncodingState, isSnapshotDue else { continue }
         isEncodingState = true
         snapshotBegunAt = now.instant
         events.append(.encodeState(state, at: raft.appliedIndex))
@@ -76,8 +80,10 @@ extension ServerMachine {
   }
 
   private mutating func apply(_ entries: [LogEntry], _ effects: inout Effects) {
+    let couldSnapshot = state.canSnapshot
     for entry in entries {
       var result = ApplyResult.done
+      if !entry.kind.isKnown { state.countForeignEntry() }
       if entry.kind == .command {
         result = state.apply(index: entry.index.value, entry.data.bytes, waking: &watches)
         if case .failed(let error) = result {
@@ -92,7 +98,18 @@ extension ServerMachine {
       respond(proposal.caller, proposal.answer, result: result, index: entry.index.value, &effects)
       if case .nodeChange(fillsModifyIndex: true) = proposal.answer { completeDrains(&effects) }
     }
+    if couldSnapshot, !state.canSnapshot {
+      warnAboutForeignEntries("from now on this server takes no snapshots and keeps its whole log", &effects)
+    }
     if let last = entries.last { continueRestores(through: last.index, &effects) }
+  }
+
+  /// A server of another version or make shares the region, and what it writes is not in our state. It stays in the
+  /// log, so that nothing is lost (COMPATIBILITY.md).
+  private func warnAboutForeignEntries(_ consequence: String, _ effects: inout Effects) {
+    effects.log.log(
+      .warn, "nomad.fsm", "the log holds work that this version does not model: \(consequence)",
+      ["entries": "\(state.foreignEntries)"])
   }
 
   /// The answer to `.encodeState`.

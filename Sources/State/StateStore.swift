@@ -91,9 +91,15 @@ public struct StateStore: Hashable, Sendable {
       foreignEntries &+= 1
       return .foreign
     case .unknown:
-      return mayIgnore ? .done : .failed(.unknownMessage(type.rawValue))
+      // The flag says that whoever does not know the message loses nothing that matters.
+      if mayIgnore { return .done }
+      foreignEntries &+= 1
+      return .failed(.unknownMessage(type.rawValue))
     }
   }
+
+  /// Counts a log entry of a kind that nobody here knows: what it means may be missing in this state.
+  public mutating func countForeignEntry() { foreignEntries &+= 1 }
 
   /// What one entry changed, gathered while it is applied.
   struct Change {

@@ -19,6 +19,12 @@ enum SnapshotCommands {
         help: "Checks a snapshot file wholly and shows what it stands for. Asks no agent.",
         options: [.init("json", help: "Print as JSON.")], usesAPI: false, prefixesFlagErrors: true, run: inspect),
       Command(
+        words: ["operator", "snapshot", "state"], synopsis: "Displays a JSON representation of a Nomad snapshot file",
+        usage: "<file>",
+        help: "Checks a snapshot file wholly and prints every record of it as JSON, by table.\nSecrets are left out. "
+          + "Asks no agent.",
+        usesAPI: false, prefixesFlagErrors: true, run: state),
+      Command(
         words: ["operator", "keygen"], synopsis: "Generates a new encryption key", usage: "",
         help: "Prints a new key for the encryption of gossip.", usesAPI: false, run: keygen),
       Command(
@@ -83,17 +89,36 @@ enum SnapshotCommands {
     }
   }
 
-  private static func inspect(_ call: inout Invocation) -> Int32 {
-    guard call.arguments.count == 1 else { return call.misuse("This command takes one argument: <filename>") }
-    let archive: SnapshotArchive
+  /// The archive that the only argument names, checked; `nil` when it was said what is wrong.
+  private static func checkedArchive(_ call: inout Invocation) -> SnapshotArchive? {
+    guard call.arguments.count == 1 else {
+      _ = call.misuse("This command takes one argument: <filename>")
+      return nil
+    }
     do throws(SystemError) {
       let bytes = try readFile(call.arguments[0])
-      do throws(SnapshotArchive.Failure) { archive = try SnapshotArchive(decoding: bytes) } catch {
-        return call.fail("Error verifying snapshot: \(error.text)")
+      do throws(SnapshotArchive.Failure) { return try SnapshotArchive(decoding: bytes) } catch {
+        _ = call.fail("Error verifying snapshot: \(error.text)")
       }
     } catch {
-      return call.fail("Error opening snapshot file: \(error.text)")
+      _ = call.fail("Error opening snapshot file: \(error.text)")
     }
+    return nil
+  }
+
+  private static func state(_ call: inout Invocation) -> Int32 {
+    guard let archive = checkedArchive(&call) else { return 1 }
+    do throws(SnapshotState.Failure) {
+      let state = try SnapshotState(decoding: archive.state)
+      call.console.print(state.json(of: archive.metadata).text(pretty: true))
+      return 0
+    } catch {
+      return call.fail("Error reading snapshot: \(error.text)")
+    }
+  }
+
+  private static func inspect(_ call: inout Invocation) -> Int32 {
+    guard let archive = checkedArchive(&call) else { return 1 }
     let metadata = archive.metadata
     if call.wantsData {
       return call.printData([

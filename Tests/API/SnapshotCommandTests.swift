@@ -58,6 +58,54 @@ import Wire
     }
   }
 
+  @Test func stateShowsEveryRecordAndNoSecret() throws {
+    var state: [UInt8] = [0x80]
+    state.append(2)
+    state.packMapHeader(2)
+    state.pack("Key")
+    state.pack("nodes")
+    state.pack("Value")
+    state.pack(unsigned: 36)
+    state.append(0)
+    state.packMapHeader(3)
+    state.pack("ID")
+    state.pack("4634ce77-a7fa-a653-692f-655c4bd2978f")
+    state.pack("SecretID")
+    state.pack("5634ce77-a7fa-a653-692f-655c4bd2978f")
+    state.pack("At")
+    state.pack(GoTime(unixSeconds: 1_795_350_595))
+    state += [200, 0x91, 0xFF]
+    let archive = try SnapshotArchive(
+      metadata: SnapshotArchiveMetadata(
+        index: 77, term: 2, configuration: RaftConfiguration(), configurationIndex: 1, size: state.count,
+        unixMilliseconds: 0), state: state)
+    try withFile(try archive.encoded(unixSeconds: 0)) { path in
+      var bench = CommandBench()
+      #expect(bench.run("operator snapshot state \(path)") == 0)
+      let shown = try JSONValue(parsing: Array(bench.output.utf8))
+      #expect(shown["SnapshotMeta"]?["Index"]?.integer == 77)
+      #expect(shown["Indexes"] == [["Key": "nodes", "Value": 36]])
+      #expect(shown["Nodes"]?.array?.first?["At"] == "2026-11-22T12:29:55Z")
+      #expect(shown["Nodes"]?.array?.first?["SecretID"] == "<hidden>")
+      #expect(shown["Type200"] == [[-1]])
+      #expect(!bench.output.contains("5634ce77") && bench.sent.isEmpty)
+    }
+    let cut = SnapshotArchive(
+      metadata: SnapshotArchiveMetadata(
+        index: 77, term: 2, configuration: RaftConfiguration(), configurationIndex: 1, size: 3, unixMilliseconds: 0),
+      state: [0x80, 0, 0x82])
+    try withFile(try cut.encoded(unixSeconds: 0)) { path in
+      var bench = CommandBench()
+      #expect(bench.run("operator snapshot state \(path)") == 1)
+      #expect(bench.errors == "Error reading snapshot: the state is malformed at byte 2\n")
+    }
+    try withFile(Array(try archive.encoded(unixSeconds: 0).dropLast(9))) { path in
+      var bench = CommandBench()
+      #expect(bench.run("operator snapshot state \(path)") == 1)
+      #expect(bench.errors.hasPrefix("Error verifying snapshot: "))
+    }
+  }
+
   /// The bench's agent sends no digest, as a proxy in between might lose it.
   @Test func nothingUncheckedIsKept() throws {
     try withFile(nil) { path in

@@ -106,6 +106,45 @@ extension EndToEnd {
       }
     }
 
+    /// Under protocol 2 servers are known by their addresses, and the file is a plain list of them.
+    @Test func underProtocol2TheFileIsAListOfAddresses() async throws {
+      try await withCluster { cluster in
+        var servers = [try cluster.server("server1")]
+        for number in 2...3 { servers.append(try cluster.server("server\(number)", join: [servers[0]])) }
+        for server in servers {
+          server.settings.extra = "server { raft_protocol = 2 }"
+          try server.start()
+        }
+        let leader = try await cluster.leader(of: servers)
+        let answer = try await leader.request(
+          "PUT", "/v1/operator/scheduler/configuration", body: Array("{\"SchedulerAlgorithm\":\"spread\"}".utf8))
+        #expect(answer.status == 200)
+        for server in servers {
+          server.kill()
+          _ = try await server.end()
+        }
+        // The leader surely has the last change.
+        let directory = leader.settings.dataDirectory
+        let file = "\(directory)/server/raft/peers.json"
+        let recover = ["operator", "raft", "recover", "-data-dir=\(directory)", "-self=\(leader.rpcAddress)"]
+        let looked = try await cluster.run("nomadd", recover + ["-dry-run"])
+        #expect(looked.status == 0 && looked.output.contains("Nothing was written"), "\(looked.error)")
+        #expect(!FileManager.default.fileExists(atPath: file))
+        let made = try await cluster.run("nomadd", recover + ["-yes"])
+        #expect(made.status == 0, "\(made.error)")
+        let text = try FileText.read(file)
+        #expect(text.filter { !$0.isWhitespace } == "[\"\(leader.rpcAddress)\"]")
+
+        leader.settings.retryJoin = []
+        try leader.start()
+        try await cluster.leader(of: [leader])
+        #expect(try await cluster.peers(at: leader) == [leader.rpcAddress])
+        #expect(!FileManager.default.fileExists(atPath: file))
+        let kept = try await leader.get("/v1/operator/scheduler/configuration")["SchedulerConfig"]
+        #expect(kept["SchedulerAlgorithm"].text == "spread")
+      }
+    }
+
     @Test func aWrongFileStopsTheStartAndChangesNothing() async throws {
       try await withCluster { cluster in
         let server = try await cluster.formed(1)[0]

@@ -84,7 +84,10 @@ import Wire
       let result = state.apply(1, [type, 0x80])
       switch type {
       case 0...3, 24, 25, 28...32, 64, 65: break  // Modelled; an empty body is another matter.
-      case 78...126: #expect(result == .failed(.unknownMessage(type)))
+      case 78...126:
+        #expect(result == .failed(.unknownMessage(type)))
+        #expect(!state.canSnapshot, "a snapshot would lose it")
+        continue
       default: #expect(result == .done || result == .foreign, "type \(type)")
       }
       #expect(state.canSnapshot == (result != .foreign))
@@ -94,6 +97,7 @@ import Wire
   @Test func ignoreFlagSilencesUnknownTypesOnly() {
     var state = StateStore()
     #expect(state.apply(1, [100 | 0x80, 0x80]) == .done)
+    #expect(state.canSnapshot)
     #expect(state.apply(1, [100, 0x80]) == .failed(.unknownMessage(100)))
     var flagged = Recorded.autopilot
     flagged[0] |= 0x80

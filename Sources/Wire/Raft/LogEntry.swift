@@ -18,6 +18,9 @@ public struct LogEntry: Hashable, Sendable {
     public static let barrier = Kind(4)
     public static let configuration = Kind(5)
 
+    /// One of the above. What another kind does to the replicated state, nobody here can say.
+    public var isKnown: Bool { value <= Self.configuration.value }
+
     /// The entry replaces the configuration.
     public var isConfiguration: Bool { self == .configuration || self == .addPeer || self == .removePeer }
   }
