@@ -21,7 +21,7 @@ struct MachineFixture {
 
   /// Server 1 of a cluster of `voters`, bootstrapped unless there are none.
   init(voters: Int, log: [LogEntry] = [], term: Term? = nil, version: Int64 = 3, disk: VirtualDisk = VirtualDisk(),
-    isJustRestarted: Bool = false)
+    isJustRestarted: Bool = false, limits: RaftLimits = RaftLimits())
     throws
   {
     self.disk = disk
@@ -37,7 +37,8 @@ struct MachineFixture {
       _ = disk.complete()
     }
     machine = try RaftMachine(
-      configuration: RaftNodeConfiguration(id: "n1", address: Self.address(1), protocolVersion: version),
+      configuration: RaftNodeConfiguration(
+        id: "n1", address: Self.address(1), protocolVersion: version, limits: limits),
       restoring: disk.restored, reader: disk, at: now, effects: &effects)
     // Most tests are about a server that has been up for a while.
     if !isJustRestarted { machine.promisedUntil = nil }

@@ -130,6 +130,43 @@ import Wire
     #expect(other.machine.isHalted && other.machine.isContradicted)
   }
 
+  @Test func nobodyReadsAStateThatNoMajorityHas() throws {
+    var node = try leader()
+    for (request, id, exchange) in node.takeRequests() {
+      guard case .appendEntries(let append) = request, append.isHeartbeat else { continue }
+      let answer = AppendEntriesResponse(
+        header: MachineFixture.header(2), term: append.term, lastIndex: 1, success: true)
+      node.machine.handleReply(
+        RaftReply(.appendEntries(answer)), from: id, to: exchange, at: node.now, effects: &node.effects)
+    }
+    node.timeout(after: .milliseconds(210))
+    for (request, id, exchange) in node.takeRequests() {
+      guard case .appendEntries(let append) = request else { continue }
+      let answer = AppendEntriesResponse(
+        header: MachineFixture.header(2), term: append.term, lastIndex: append.previousIndex, success: true)
+      node.machine.handleReply(
+        RaftReply(.appendEntries(answer)), from: id, to: exchange, at: node.now, effects: &node.effects)
+    }
+    #expect(node.machine.readStanding(at: node.now, since: node.now) == .ready)
+    _ = try restore(&node)
+    #expect(node.machine.readStanding(at: node.now, since: node.now) == .unconfirmed)
+  }
+
+  /// A new leader without the restored state must not count what this server dropped for it.
+  @Test func whatARestoredStateReplacedIsNotConfirmed() throws {
+    var node = try leader()
+    _ = try restore(&node, above: 100)
+    node.sync()
+    for _ in 0..<15 {
+      #expect(node.append(9, after: 1, 1, [.command(2, 9)])?.success == false)
+    }
+    #expect(!node.machine.isHalted)
+    // As soon as one shows that it has it, all is well.
+    #expect(node.append(9, after: node.machine.log.snapshotIndex, node.machine.log.snapshotTerm)?.success == true)
+    for _ in 0..<16 { _ = node.append(9, after: 1, 1, [.command(2, 9)]) }
+    #expect(node.machine.isHalted && node.machine.isContradicted)
+  }
+
   @Test func aRepeatOfWhatIsCommittedIsNoContradiction() throws {
     var node = try MachineFixture(voters: 3, log: [.command(2, 1), .command(3, 1)])
     _ = node.append(1, after: 3, 1, commit: 3)
