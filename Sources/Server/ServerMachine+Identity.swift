@@ -33,7 +33,11 @@ extension ServerMachine {
           + "\(entry.gossipName) (\(entry.gossipAddress)); was a data directory copied? Stop one, empty its data "
           + "directory and start it again. Until then neither is changed in Raft", &effects)
     }
-    let clusters = Set(alive.map(\.cluster).filter { !$0.isEmpty }).sorted()
+    // Who is in the Raft configuration belongs to this cluster, whatever its tag says: a restored snapshot brings the id
+    // of another one, and not to all at the same moment.
+    let own = alive.filter { $0.gossipName == configuration.gossipName }
+    let others = alive.filter { raft.configuration.server(id: $0.raftID) == nil }
+    let clusters = Set((own + others).map(\.cluster).filter { !$0.isEmpty }).sorted()
     guard clusters.count > 1 else { return }
     let names = clusters.map { cluster in
       "\(cluster) (\(alive.filter { $0.cluster == cluster }.map(\.gossipName).joined(separator: ", ")))"

@@ -1,6 +1,5 @@
 import Base
 import Foundation
-import Glibc
 import Harness
 import Testing
 
@@ -48,8 +47,10 @@ extension EndToEnd {
         let leader = try await cluster.leader(of: servers)
         let victim = try #require(servers.first { $0 !== leader })
         let process = try #require(victim.process)
-        var none = rlimit(rlim_cur: 65_536, rlim_max: 65_536)
-        #expect(unsafe prlimit(process.pid, __rlimit_resource(RLIMIT_FSIZE.rawValue), &none, nil) == 0)
+        let limiter = try ChildProcess(
+          ["/usr/bin/prlimit", "--pid", "\(process.pid)", "--fsize=65536"], environment: [:],
+          output: "\(cluster.directory.path)/limit.out", error: "\(cluster.directory.path)/limit.err")
+        try await eventually("the limit is set") { limiter.result == .exited(0) }
         let client = try cluster.client(of: [leader])
         try client.start()
         try await cluster.ready(client, at: leader)

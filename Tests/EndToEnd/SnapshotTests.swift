@@ -31,7 +31,7 @@ extension EndToEnd {
         }
         for server in servers { try server.start() }
         let next = try await cluster.leader(of: servers)
-        #expect(try await schedulerAlgorithm(at: next) == "binpack")
+        try await eventually("the settings of a new cluster") { try await schedulerAlgorithm(at: next) == "binpack" }
         #expect(try await cluster.node(client.name, at: next) == nil)
 
         let restored = try await cluster.nomad("operator", "snapshot", "restore", file, at: next)
