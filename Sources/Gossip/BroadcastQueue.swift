@@ -117,13 +117,6 @@ public struct BroadcastQueue: Sendable {
     return used
   }
 
-  /// True when the token's message is done; forgets the token then.
-  public mutating func takeFinished(_ token: Token) -> Bool {
-    guard let index = finished.firstIndex(of: token) else { return false }
-    finished.remove(at: index)
-    return true
-  }
-
   public mutating func removeAll() {
     for place in places { finish(place) }
     places.removeAll()

@@ -46,6 +46,9 @@ public struct GossipConfiguration: Sendable {
   /// long after each further death; nil: always at once.
   public var probation: Interval?
   public var probationMemory: Interval = .minutes(10)
+  /// Outdated news about us is put right with whoever sent it, and a suspect that answers us is asked for its state
+  /// instead of being held for dead: where packets are lost, its contradiction may be what was lost.
+  public var settlesDoubts = true
   /// How long a helper waits before it says that its ping had no answer; nil: `probeTimeout`.
   public var nackTimeout: Interval?
   /// Timing among neighbours; nil: the same for everybody. Neighbours are named by the layer above.
@@ -131,6 +134,8 @@ public struct NearTiming: Hashable, Sendable {
   /// Shorter than what is left of `probeInterval` after `probeTimeout`, so that the answer of a helper comes in time.
   public var nackTimeout: Interval = .milliseconds(400)
   public var suspicionMultiplier = 8
+  /// Direct pings of one probe: the first, one when the others are asked for help, and the rest between.
+  public var pings = 3
 
   public init() {}
 }

@@ -41,6 +41,19 @@ extension GossipMachine {
     }
   }
 
+  func pings(_ reach: Reach) -> Int {
+    switch reach {
+    case .far: 1
+    case .near: configuration.near?.pings ?? 1
+    }
+  }
+
+  /// Between direct pings of one probe; the last one is sent when the others are asked.
+  func pingInterval(_ reach: Reach) -> Interval {
+    let before = pings(reach) - 1
+    return before > 0 ? probeTimeout(reach) / before : .seconds(3600)
+  }
+
   /// How long a ping that we send for somebody else may take.
   func nackTimeout(for target: SocketAddress) -> Interval {
     if let near = configuration.near, ring.contains(where: { isLiveNeighbour($0) && nodes[$0].address == target }) {
@@ -95,7 +108,7 @@ extension GossipMachine {
       let minimum = farMinimum
       return Suspicion(
         minimum: minimum, maximum: minimum * configuration.suspicionMaximumMultiplier, wanted: wanted,
-        accuser: accuser, at: now)
+        recheckInterval: configuration.probeInterval, accuser: accuser, at: now)
     }
     let nodes = neighbourhood
     let minimum = GossipTiming.suspicionMinimum(
@@ -105,7 +118,7 @@ extension GossipMachine {
     return Suspicion(
       minimum: longEnough, maximum: longEnough * configuration.suspicionMaximumMultiplier,
       wanted: confirmations(multiplier: timing.suspicionMultiplier, nodes: nodes),
-      recheckInterval: timing.probeInterval, accuser: accuser, at: now)
+      isNear: true, recheckInterval: timing.probeInterval, accuser: accuser, at: now)
   }
 
   private var farMinimum: Interval {
@@ -119,18 +132,24 @@ extension GossipMachine {
     return n - 2 < wanted || configuration.suspicionMaximumMultiplier <= 1 ? 0 : max(0, wanted)
   }
 
-  /// A neighbour's time is up early only when a majority of the neighbourhood was heard since it was suspected, when it
-  /// was silent towards us, and when we were not stalled ourselves. The time of the far rules is the end in any case.
+  /// Whether a suspect whose time is up gets more of it, until `recheckInterval` has passed once more.
+  ///
+  /// Whoever answers us is not dead, whatever became of his contradiction. A neighbour's time is up early only when a
+  /// majority of the neighbourhood was heard since it was suspected, when it was silent towards us, and when we were not
+  /// stalled ourselves. The time of the far rules is the end in any case, and twice that for those who answer.
   func mustWait(for id: Int, _ suspicion: Suspicion, at now: Instant) -> Bool {
-    guard suspicion.isNear else { return false }
+    guard configuration.settlesDoubts || suspicion.isNear else { return false }
     let minimum = farMinimum
     let limit = GossipTiming.suspicionTimeout(
       minimum: minimum, maximum: minimum * configuration.suspicionMaximumMultiplier,
       confirmations: suspicion.confirmations,
       wanted: confirmations(multiplier: configuration.suspicionMultiplier, nodes: poolSize))
-    if now >= suspicion.start + limit { return false }
+    let hasAnswered = hasAnswered(id, since: suspicion.start)
+    if now >= suspicion.start + (hasAnswered ? limit * 2 : limit) { return false }
+    if hasAnswered, now < nodes[id].lastHeard + suspicion.minimum { return true }
+    guard suspicion.isNear else { return false }
     if now - suspicion.deadline >= suspicion.recheckInterval { return true }
-    if nodes[id].lastHeard > suspicion.start { return true }
+    if !configuration.settlesDoubts, nodes[id].lastHeard > suspicion.start { return true }
     var population = 1
     var heard = 1
     for other in ring where isLiveNeighbour(other) {
@@ -138,5 +157,35 @@ extension GossipMachine {
       if other != id, nodes[other].lastHeard > suspicion.start { heard += 1 }
     }
     return heard * 2 <= population
+  }
+
+  // MARK: Doubts
+
+  func hasAnswered(_ id: Int, since start: Instant) -> Bool {
+    configuration.settlesDoubts && nodes[id].lastHeard > start
+  }
+
+  /// A state is asked for and given over TCP, which loses nothing: what contradicts the suspicion is in the answer, or
+  /// the suspect learns of it.
+  mutating func askForState(of id: Int, at now: Instant, effects: inout Effects) {
+    let address = nodes[id].address
+    let isAsking = streams.contains { $0.peer == address && $0.role != .inbound }
+    guard !isAsking, !hasLeft, streams.count < configuration.maximumStreams else { return }
+    exchange(with: address, isJoin: false, token: nil, at: now, effects: &effects)
+  }
+
+  /// Somebody still believes what we have contradicted: our contradiction was lost on its way to him. He gets it once
+  /// more, and nobody else does.
+  mutating func correct(_ name: RawSpan, for peer: SocketAddress?, at now: Instant, effects: inout Effects) {
+    guard let peer, configuration.settlesDoubts, !hasLeft, now >= nextCorrection, name.equals(configuration.name),
+      !verifiesAddresses || isKnown(peer)
+    else { return }
+    nextCorrection = now + configuration.urgentGossipSpacing
+    let own = local
+    sendDirect(to: peer, effects: &effects) { out in
+      AliveMessage.encode(
+        incarnation: own.incarnation, node: own.name, address: own.address, metadata: own.metadata,
+        versions: own.versions, into: &out)
+    }
   }
 }

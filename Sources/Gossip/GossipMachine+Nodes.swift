@@ -104,12 +104,18 @@ extension GossipMachine {
     }
   }
 
+  /// `peer` sent the packet that says so; nil: it came in a state, which was answered with ours.
   mutating func handleSuspect(
-    _ message: AccusationMessage, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+    _ message: AccusationMessage, from peer: SocketAddress? = nil, at now: Instant, above: inout some GossipLayer,
+    effects: inout Effects
   ) {
     guard message.from.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
-    guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
-    if let isNews = nodes[id].suspicion?.isNews(from: message.from) {
+    guard let id = nodes.find(message.node) else { return }
+    guard message.incarnation >= nodes[id].incarnation else {
+      return correct(message.node, for: peer, at: now, effects: &effects)
+    }
+    // Not by the table's own subscript, whose coroutine would allocate its frame for each repetition.
+    if let isNews = nodes.records[id].suspicion?.isNews(from: message.from) {
       if isNews {
         nodes[id].suspicion?.confirm(from: message.from)
         queueAccusation(.suspect, message, about: id)
@@ -130,11 +136,14 @@ extension GossipMachine {
   }
 
   mutating func handleDead(
-    _ message: AccusationMessage, token: BroadcastQueue.Token? = nil, at now: Instant,
+    _ message: AccusationMessage, from peer: SocketAddress? = nil, token: BroadcastQueue.Token? = nil, at now: Instant,
     above: inout some GossipLayer, effects: inout Effects
   ) {
     guard message.from.byteCount <= GossipLimits.maximumNameBytes else { return count(.unusable) }
-    guard let id = nodes.find(message.node), message.incarnation >= nodes[id].incarnation else { return }
+    guard let id = nodes.find(message.node) else { return }
+    guard message.incarnation >= nodes[id].incarnation else {
+      return correct(message.node, for: peer, at: now, effects: &effects)
+    }
     endSuspicion(of: id)
     guard !nodes[id].state.isGone else { return }
     if id == localID, !hasLeft {
@@ -172,6 +181,7 @@ extension GossipMachine {
     for id in suspects {
       guard let suspicion = nodes[id].suspicion, now >= suspicion.deadline else { continue }
       if mustWait(for: id, suspicion, at: now) {
+        if hasAnswered(id, since: suspicion.start) { askForState(of: id, at: now, effects: &effects) }
         nodes[id].suspicion?.postpone(until: now + suspicion.recheckInterval)
         continue
       }

@@ -72,8 +72,9 @@ extension GossipMachine {
       case .nack: handleNack(try NackMessage(body))
       case .alive:
         handleAlive(try AliveMessage(body), from: peer, at: now, above: &above, effects: &effects)
-      case .suspect: handleSuspect(try AccusationMessage(body), at: now, above: &above, effects: &effects)
-      case .dead: handleDead(try AccusationMessage(body), at: now, above: &above, effects: &effects)
+      case .suspect:
+        handleSuspect(try AccusationMessage(body), from: peer, at: now, above: &above, effects: &effects)
+      case .dead: handleDead(try AccusationMessage(body), from: peer, at: now, above: &above, effects: &effects)
       case .user:
         if body.byteCount > 0 { above.handleUserMessage(body, at: now, effects: &effects) } else { count(.empty) }
       case .compound:

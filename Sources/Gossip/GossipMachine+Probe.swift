@@ -17,12 +17,18 @@ struct Probe: Sendable {
   let directDeadline: Instant
   /// When the probe has failed.
   let finalDeadline: Instant
+  /// When the next direct ping goes out, if another one does before the others are asked.
+  var nextPing: Instant
+  /// Direct pings so far.
+  var pings = 1
   var phase = Phase.direct
   var expectedNacks = 0
   var receivedNacks = 0
   var hasStreamAnswer = false
 
-  var deadline: Instant { phase == .direct ? min(directDeadline, finalDeadline) : finalDeadline }
+  var deadline: Instant {
+    phase == .direct ? min(nextPing, min(directDeadline, finalDeadline)) : finalDeadline
+  }
 }
 
 /// An indirect ping that we carry out for another node (gossip.md 5.8).
@@ -42,6 +48,8 @@ extension GossipMachine {
   ) {
     if let current = self[reach].current, now >= current.deadline {
       switch current.phase {
+      case .direct where now < min(current.directDeadline, current.finalDeadline):
+        repeatPing(reach, at: now, above: &above, effects: &effects)
       case .direct where now < current.finalDeadline: probeIndirectly(reach, at: now, above: &above, effects: &effects)
       case .direct, .indirect: finishProbe(reach, at: now, above: &above, effects: &effects)
       }
@@ -84,7 +92,25 @@ extension GossipMachine {
     let interval = probeInterval(reach) * (awareness + 1)
     self[reach].current = Probe(
       node: id, sequence: sequence, sent: now, directDeadline: now + probeTimeout(reach),
-      finalDeadline: now + interval)
+      finalDeadline: now + interval, nextPing: now + pingInterval(reach))
+    sendPing(reach, above: &above, effects: &effects)
+  }
+
+  /// Where packets are lost, one lost ping is no reason for a suspicion.
+  private mutating func repeatPing(
+    _ reach: Reach, at now: Instant, above: inout some GossipLayer, effects: inout Effects
+  ) {
+    guard var current = self[reach].current else { return }
+    current.nextPing = now + pingInterval(reach)
+    current.pings += 1
+    self[reach].current = current
+    sendPing(reach, above: &above, effects: &effects)
+  }
+
+  private mutating func sendPing(_ reach: Reach, above: inout some GossipLayer, effects: inout Effects) {
+    guard let current = self[reach].current else { return }
+    let id = current.node
+    let sequence = current.sequence
     let name = nodes[id].name
     let address = nodes[id].address
     let source = local.address
@@ -130,6 +156,7 @@ extension GossipMachine {
         deadline: current.finalDeadline, at: now, effects: &effects)
     }
     self[reach].current = current
+    if current.pings < pings(reach) { repeatPing(reach, at: now, above: &above, effects: &effects) }
   }
 
   private mutating func finishProbe(
@@ -166,8 +193,8 @@ extension GossipMachine {
       count(\.probesSucceeded)
       changeAwareness(by: -1)
       noteDatagrams(of: current.node, areBlocked: false, effects: &effects)
-      // Later acks may have come through others and tell nothing about the way.
-      if current.phase == .direct {
+      // Later acks may have come through others, or belong to an earlier ping, and tell nothing about the way.
+      if current.phase == .direct, current.pings == 1 {
         let roundTrip = now - current.sent
         recordRoundTrip(roundTrip)
         above.handleProbed(nodes[current.node], roundTrip: roundTrip, payload: ack.payload, effects: &effects)
@@ -185,6 +212,7 @@ extension GossipMachine {
   private mutating func noteDatagrams(of id: Int, areBlocked: Bool, effects: inout Effects) {
     guard nodes[id].areDatagramsBlocked != areBlocked else { return }
     nodes[id].areDatagramsBlocked = areBlocked
+    count(\.datagramVerdicts)
     let name = nodes[id].displayName
     if areBlocked {
       effects.log.log(

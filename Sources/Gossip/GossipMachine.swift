@@ -58,6 +58,8 @@ public struct GossipMachine {
   var nextUrgentCredit: Instant
   var nextComplaint: Instant
   var nextRefutationLine: Instant
+  /// When outdated news about us may be put right again.
+  var nextCorrection: Instant
   var streamLimiter: SourceLimiter
   var expansionLimiter: SourceLimiter
 
@@ -84,6 +86,7 @@ public struct GossipMachine {
     nextPushPull = now + effects.random.interval(.zero, configuration.pushPullInterval)
     nextComplaint = now
     nextRefutationLine = now
+    nextCorrection = now
     streamLimiter = SourceLimiter(burst: configuration.streamBurst, perSecond: configuration.streamsPerSecond)
     expansionLimiter = SourceLimiter(
       burst: configuration.expansionBurstBytes, perSecond: configuration.expandedBytesPerSecond)
@@ -240,8 +243,6 @@ public struct GossipMachine {
 
   /// Messages that wait to be gossiped.
   public var queueDepth: Int { queue.count }
-  /// Messages that were lost because no packet could hold them.
-  public var oversizedBroadcasts: UInt64 { queue.oversized }
   /// Nodes under suspicion now.
   public var suspectCount: Int { suspects.count }
   /// Nodes that TCP reaches and UDP does not.

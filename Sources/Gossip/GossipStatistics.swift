@@ -27,6 +27,8 @@ public struct GossipStatistics: Hashable, Sendable {
   public internal(set) var refutations: UInt64 = 0
   /// Nodes that we have begun to suspect, by our own probe or by others' word.
   public internal(set) var suspicions: UInt64 = 0
+  /// How often UDP to a node was found blocked, or open again.
+  public internal(set) var datagramVerdicts: UInt64 = 0
   /// Time to the direct ack of the last probe that had one, and the sum over all of them.
   public internal(set) var lastRoundTrip = Interval.zero
   public internal(set) var roundTripSum = Interval.zero

@@ -4,31 +4,33 @@ import Base
 struct Suspicion: Sendable {
   let start: Instant
   private(set) var deadline: Instant
-  private let minimum: Interval
+  /// The time with all confirmations.
+  let minimum: Interval
   private let maximum: Interval
   private let wanted: Int
   private(set) var confirmations = 0
   /// Everybody who accused so far, the first one included; at most `wanted + 1` names.
   private var accusers: [[UInt8]]
 
-  /// For a neighbour, the pace at which an end that must wait is looked at again; else zero.
+  /// A neighbour is judged by the rules for neighbours.
+  let isNear: Bool
+  /// The pace at which an end that must wait is looked at again.
   let recheckInterval: Interval
 
   /// `minimum` is the time with all confirmations, `wanted` their number; zero lets the suspicion last `minimum`.
   init(
-    minimum: Interval, maximum: Interval, wanted: Int, recheckInterval: Interval = .zero, accuser: RawSpan,
-    at now: Instant
+    minimum: Interval, maximum: Interval, wanted: Int, isNear: Bool = false, recheckInterval: Interval,
+    accuser: RawSpan, at now: Instant
   ) {
     self.minimum = minimum
     self.maximum = maximum
     self.wanted = wanted
+    self.isNear = isNear
     self.recheckInterval = recheckInterval
     start = now
     deadline = now + (wanted < 1 ? minimum : maximum)
     accusers = [accuser.copy()]
   }
-
-  var isNear: Bool { recheckInterval > .zero }
 
   mutating func postpone(until time: Instant) { deadline = time }
 

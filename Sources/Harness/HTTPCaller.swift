@@ -110,7 +110,7 @@ public final class HTTPCaller {
     reader = HTTPResponseParser()
     dialError = 0
     let type = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
-    descriptor = socket(AF_INET, Int32(type), 0)
+    descriptor = socket(address.family, Int32(type), 0)
     guard descriptor >= 0 else {
       dialError = errno
       return

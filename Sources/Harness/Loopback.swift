@@ -9,6 +9,9 @@ import Synchronization
 public enum Loopback {
   private static let next = Atomic<UInt32>(0)
 
+  /// The one IPv6 address of loopback; agents on it need ports of their own.
+  public static let ipv6 = IPAddress.v6(high: 0, low: 1, zone: 0)
+
   /// An address on which the default ports are free.
   public static func address() throws(HarnessError) -> IPAddress {
     let run = UInt32(truncatingIfNeeded: getpid()) & 0x3FFF
@@ -40,6 +43,9 @@ public enum Loopback {
     throw .system("find a free port", "64 candidates were taken for UDP")
   }
 
+  /// Whether this machine has IPv6 on loopback.
+  public static var hasIPv6: Bool { isFree(SocketAddress(ipv6, port: 0)) }
+
   private static func isFree(_ address: SocketAddress) -> Bool {
     guard let descriptor = try? boundSocket(address, type: Int32(SOCK_STREAM.rawValue)) else { return false }
     close(descriptor)
@@ -47,7 +53,7 @@ public enum Loopback {
   }
 
   private static func boundSocket(_ address: SocketAddress, type: Int32) throws(HarnessError) -> Int32 {
-    let descriptor = socket(AF_INET, type | Int32(SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = socket(address.family, type | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw .system("make a socket") }
     var one: Int32 = 1
     if type == Int32(SOCK_STREAM.rawValue) {
@@ -64,16 +70,39 @@ public enum Loopback {
 }
 
 extension SocketAddress {
-  /// Calls `body` with the IPv4 address in the system's form. Precondition: the host is IPv4, as all of loopback here.
+  /// The system's number for the kind of address.
+  var family: Int32 {
+    switch host {
+    case .v4: AF_INET
+    case .v6: AF_INET6
+    }
+  }
+
+  /// Calls `body` with the address in the system's form.
   func withPOSIX<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
-    guard case .v4(let host) = host else { preconditionFailure("the harness uses IPv4 loopback only") }
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_port = port.bigEndian
-    name.sin_addr.s_addr = host.bigEndian
-    return unsafe withUnsafePointer(to: &name) { pointer in
+    switch host {
+    case .v4(let host):
+      var name = sockaddr_in()
+      name.sin_family = sa_family_t(AF_INET)
+      name.sin_port = port.bigEndian
+      name.sin_addr.s_addr = host.bigEndian
+      return unsafe Self.withPointer(to: &name, body)
+    case .v6:
+      var name = sockaddr_in6()
+      name.sin6_family = sa_family_t(AF_INET6)
+      name.sin6_port = port.bigEndian
+      let bytes = host.networkBytes
+      unsafe withUnsafeMutableBytes(of: &name.sin6_addr) { unsafe $0.copyBytes(from: bytes) }
+      return unsafe Self.withPointer(to: &name, body)
+    }
+  }
+
+  private static func withPointer<Name, R>(
+    to name: inout Name, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
+  ) -> R {
+    unsafe withUnsafePointer(to: &name) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        unsafe body($0, socklen_t(MemoryLayout<Name>.size))
       }
     }
   }

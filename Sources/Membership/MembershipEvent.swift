@@ -51,6 +51,8 @@ public enum MembershipEvent: Hashable, Sendable {
   case snapshotLine(String)
   /// Another address claims the name of `member`; the claim was ignored.
   case nameConflict(Member, claimedBy: SocketAddress)
+  /// Another address claims our own name, and the pool was asked whose it is. The owner decides what follows.
+  case nameJudged(NameVerdict)
   case userEvent(name: String, payload: [UInt8], lamportTime: UInt64)
   /// A member asks; `MembershipMachine.respond` answers.
   case queryReceived(ReceivedQuery)

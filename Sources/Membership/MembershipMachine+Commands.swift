@@ -89,11 +89,6 @@ extension MembershipMachine {
 
   static let maximumUserEventBytes = 512
 
-  /// Replaces the keyring, for instance after loading it.
-  public mutating func setCipher(_ cipher: (any PacketCipher)?) {
-    withGossip { gossip, _ in gossip.cipher = cipher }
-  }
-
   func isOwn(_ address: SocketAddress) -> Bool {
     address == configuration.gossip.address || configuration.localAddresses.contains(address)
   }

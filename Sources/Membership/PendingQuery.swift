@@ -7,6 +7,8 @@ struct PendingQuery {
   enum Purpose {
     case keyring
     case application
+    /// Who else claims our name.
+    case ownName(claimant: SocketAddress)
   }
 
   let purpose: Purpose
@@ -18,6 +20,8 @@ struct PendingQuery {
   /// Who answered already.
   var responders: Set<[UInt8]> = []
   var acknowledgers: Set<[UInt8]> = []
+  /// Answers that give our name to us.
+  var agreeing = 0
 }
 
 extension SerfLayer {
@@ -68,7 +72,9 @@ extension SerfLayer {
     else { return }
     let from = response.from.copy()
     if response.flags & SerfQueryResponse.isAck != 0 {
-      guard queries[index].acknowledgers.insert(from).inserted, queries[index].purpose == .application else { return }
+      guard queries[index].acknowledgers.insert(from).inserted, case .application = queries[index].purpose else {
+        return
+      }
       return events.append(.queryAcknowledged(queries[index].id, from: response.from.text()))
     }
     guard queries[index].responders.insert(from).inserted else { return }
@@ -77,6 +83,7 @@ extension SerfLayer {
       events.append(
         .queryAnswered(queries[index].id, from: response.from.text(), payload: response.payload.copy()))
     case .keyring: collectKeyAnswer(response, index)
+    case .ownName: collectOwner(response, index)
     }
   }
 
@@ -104,6 +111,9 @@ extension SerfLayer {
     let query = queries.remove(at: index)
     switch query.purpose {
     case .keyring: events.append(.keyringOperationFinished(query.id, query.result))
+    case .ownName(let claimant):
+      events.append(
+        .nameJudged(NameVerdict(claimant: claimant, answers: query.responders.count, agreeing: query.agreeing)))
     case .application:
       events.append(
         .queryFinished(

@@ -66,7 +66,7 @@ extension SerfLayer {
       send(nil, flags: SerfQueryResponse.isAck, to: answer, effects: &effects)
     }
     let deadline = now + min(Interval(nanoseconds: query.timeout), Self.longestTimeout)
-    handleForUs(query, answer, deadline: deadline, effects: &effects)
+    handleForUs(query, answer, deadline: deadline, at: now, effects: &effects)
   }
 
   /// Passes an answer on to the member it is meant for. Only answers, and only to members: anything else would make us
@@ -91,8 +91,10 @@ extension SerfLayer {
 
   /// Answers directly, and through as many others as the query asks for. Only members are answered: the address in a
   /// query is anybody's claim (gossip.md 9.4).
-  mutating func send(_ payload: [UInt8]?, flags: UInt32, to answer: QueryAnswer, effects: inout Effects) {
-    guard isMemberAddress(answer.destination) else { return }
+  mutating func send(
+    _ payload: [UInt8]?, flags: UInt32, to answer: QueryAnswer, isClaimant: Bool = false, effects: inout Effects
+  ) {
+    guard isMemberAddress(answer.destination) || isClaimant else { return }
     let message = encode(payload, flags: flags, to: answer)
     guard message.count <= SerfLimits.maximumResponseBytes else { return }
     outgoing.append((answer.destination, message))
@@ -117,7 +119,7 @@ extension SerfLayer {
   private static let internalPrefix = Array("_serf_".utf8)
 
   private mutating func handleForUs(
-    _ query: SerfQuery, _ answer: QueryAnswer, deadline: Instant, effects: inout Effects
+    _ query: SerfQuery, _ answer: QueryAnswer, deadline: Instant, at now: Instant, effects: inout Effects
   ) {
     let prefix = Self.internalPrefix
     let name = query.name.text()
@@ -131,20 +133,8 @@ extension SerfLayer {
       do throws(WireError) { key = try SerfKeyRequest.decode(query.payload) } catch { key = nil }
       keyOperations.append(KeyOperation(kind: kind, key: key, answer: answer))
     } else if name == "_serf_conflict" {
-      answerConflict(query.payload, answer, effects: &effects)
+      answerConflict(query.payload, answer, at: now, effects: &effects)
     }
-  }
-
-  /// Our view of a member whose name two nodes claim.
-  private mutating func answerConflict(_ name: RawSpan, _ answer: QueryAnswer, effects: inout Effects) {
-    guard !name.equals(localName) else { return }
-    var payload: [UInt8] = [SerfMessageKind.conflictResponse.rawValue]
-    if let id = members.find(name) {
-      members[id].encodeMember(into: &payload)
-    } else {
-      payload.packNil()
-    }
-    send(payload, flags: 0, to: answer, effects: &effects)
   }
 
   /// A missing tag counts as empty; a pattern that we do not understand matches nothing.

@@ -31,6 +31,8 @@ struct SerfLayer {
   var exchanges: [PendingExchange] = []
   var joins: [PendingJoin] = []
   var queries: [PendingQuery] = []
+  var claimants: [NameClaimant] = []
+  var nextConflictQuery = Instant.start
   var nextNumber: UInt64 = 1
   var coordinates = CoordinateTracker()
   /// Our coordinate has changed since the machine looked.
@@ -198,6 +200,8 @@ extension SerfLayer: GossipLayer {
   ) {
     guard let id = members.find(node.name.bytes) else { return }
     events.append(.nameConflict(members[id].member, claimedBy: address))
+    noteClaim(of: address, at: now)
+    if node.name == localName { askWhoseName(claimedBy: address, at: now, effects: &effects) }
   }
 
   mutating func handleProbed(

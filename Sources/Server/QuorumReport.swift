@@ -55,6 +55,7 @@ extension ServerMachine {
       report.summary = "An election is under way (term \(raft.term)); \(reachable.count) of "
         + "\(configuration.voterCount) voters are reachable."
     }
+    addObstacles(to: &report)
     return report
   }
 
@@ -74,7 +75,7 @@ extension ServerMachine {
   }
 
   /// What Raft says against a server that gossip believes alive.
-  private func raftNote(_ id: String) -> String {
+  func raftNote(_ id: String) -> String {
     guard raft.leader == nil, let contact = raft.contacts[id], let failed = contact.failedAt,
       failed > contact.answeredAt ?? .start, now.instant - failed < Self.contactMemory
     else { return "" }
@@ -96,7 +97,7 @@ extension ServerMachine {
       QuorumReport.Server(
         name: entry.gossipName, id: entry.id, address: "\(entry.address)", status: entry.status.rawValue,
         isVoter: raft.configuration.server(id: entry.raftID)?.isVoter ?? false, expect: entry.expect,
-        note: bootstrap.obstacles[entry.raftID] ?? raftNote(entry.raftID))
+        note: bootstrap.obstacles[entry.raftID] ?? note(about: entry))
     }
     for server in raft.configuration.servers where !list.contains(where: { $0.address == server.address }) {
       list.append(
@@ -117,7 +118,9 @@ extension ServerMachine {
 
   /// Making the text costs more than serving a heartbeat, so it is made only when something behind it changed.
   mutating func reportStatus() {
-    guard isStatusStale else { return }
+    let verdicts = membership.gossip.statistics.datagramVerdicts
+    guard isStatusStale || verdicts != reportedDatagramVerdicts else { return }
+    reportedDatagramVerdicts = verdicts
     isStatusStale = false
     let text = statusText
     guard text != lastStatus else { return }

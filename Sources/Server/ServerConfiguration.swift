@@ -55,9 +55,6 @@ public struct ServerConfiguration: Sendable {
   /// Nil: gossip is in clear.
   public var keyring: GossipKeyring?
 
-  /// Whether the LAN timing profile is used for gossip; see docs/OPERATIONS.md.
-  public var gossipProfileIsLAN = false
-
   public init(
     name: String, region: String, datacenter: String, id: String, build: String, gossipAdvertise: SocketAddress,
     rpcAdvertise: SocketAddress

@@ -23,6 +23,7 @@ extension ServerMachine {
         let sentence = "Name conflict for '\(member.name)' both \(member.address) and \(claimant) are claiming"
         guard conflictComplaint.count(sentence, at: now.instant) != nil else { continue }
         effects.log.log(.error, "nomad.serf", sentence)
+      case .nameJudged(let verdict): note(verdict, &effects)
       case .keyringChanged:
         self.events.append(.keyringChanged(membership.gossip.cipher?.keys ?? []))
       case .keyringOperationFinished(let id, let result):

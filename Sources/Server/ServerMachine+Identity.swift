@@ -33,14 +33,13 @@ extension ServerMachine {
           + "\(entry.gossipName) (\(entry.gossipAddress)); was a data directory copied? Stop one, empty its data "
           + "directory and start it again. Until then neither is changed in Raft", &effects)
     }
-    // Who is in the Raft configuration belongs to this cluster, whatever its tag says: a restored snapshot brings the id
-    // of another one, and not to all at the same moment.
-    let own = alive.filter { $0.gossipName == configuration.gossipName }
-    let others = alive.filter { raft.configuration.server(id: $0.raftID) == nil }
-    let clusters = Set((own + others).map(\.cluster).filter { !$0.isEmpty }).sorted()
+    // Servers of our own configuration are no other cluster: after a restore they come to its id one after the other.
+    let own = Set(raft.configuration.servers.map(\.id)).subtracting([configuration.raftID])
+    let established = alive.filter { !$0.cluster.isEmpty && !own.contains($0.raftID) }
+    let clusters = Set(established.map(\.cluster)).sorted()
     guard clusters.count > 1 else { return }
     let names = clusters.map { cluster in
-      "\(cluster) (\(alive.filter { $0.cluster == cluster }.map(\.gossipName).joined(separator: ", ")))"
+      "\(cluster) (\(established.filter { $0.cluster == cluster }.map(\.gossipName).joined(separator: ", ")))"
     }
     let sentence =
       "split brain: region \"\(configuration.region)\" has more than one established cluster: "

@@ -52,6 +52,10 @@ public struct ServerMachine {
   var joinComplaint = Complaint()
   var conflictComplaint = Complaint()
   var cloneChecks = CloneChecks()
+  /// What the pool last said about our name, which another server claims as well.
+  var nameVerdict: (verdict: NameVerdict, at: Instant)?
+  /// How far the counter of gossip's verdicts about UDP was reported.
+  var reportedDatagramVerdicts: UInt64 = 0
   var joinCommands: [JoinID: LocalCallID] = [:]
   var transferCallers: [(Caller, RaftServer)] = []
   /// Leadership is gone, and those callers wait for the name of the new leader until then.
@@ -243,8 +247,7 @@ public struct ServerMachine {
     let name = configuration.gossipName
     let address = configuration.gossipAdvertise
     var result = MembershipConfiguration(
-      gossip: configuration.gossipProfileIsLAN
-        ? .lan(name: name, address: address) : .wan(name: name, address: address),
+      gossip: .wan(name: name, address: address),
       tags: ServerEntry.tags(of: configuration, cluster: cluster))
     result.localAddresses = configuration.ownGossipAddresses
     result.rejoinAfterLeave = configuration.rejoinAfterLeave

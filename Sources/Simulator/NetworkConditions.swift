@@ -7,6 +7,8 @@ public struct NetworkConditions: Hashable, Sendable {
   public var latencyMax = Interval.milliseconds(1)
   /// Chance that a datagram is lost. A lost part of a stream arrives later, and everything behind it with it.
   public var loss = 0.0
+  /// A firewall lets nothing but streams through.
+  public var dropsDatagrams = false
   /// Chance that a datagram arrives twice.
   public var duplication = 0.0
   /// Chance per send that something between the peers resets the stream.

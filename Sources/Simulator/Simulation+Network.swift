@@ -43,7 +43,7 @@ extension Simulation {
   private func sendDatagram(_ bytes: [UInt8], _ agent: VirtualAgent, to address: SocketAddress) {
     statistics.datagrams += 1
     guard let target = agentsByHost[address.host], !isCut(from: agent.number, to: target.number) else { return }
-    if random.chance(conditions.loss) { return statistics.datagramsLost += 1 }
+    if conditions.dropsDatagrams || random.chance(conditions.loss) { return statistics.datagramsLost += 1 }
     let from = agent.plan.gossipAddress
     queue.push(.datagram(to: address, from: from, bytes), at: now + latency)
     guard conditions.duplication > 0, random.chance(conditions.duplication) else { return }

@@ -9,6 +9,9 @@ final class GossipNetwork {
     var loss = 0.0
     var latencyMin = Interval.microseconds(200)
     var latencyMax = Interval.milliseconds(1)
+    /// How long a member takes for each of the packets that wait when its block ends. What it does not reach before the
+    /// next block waits on.
+    var handlingTime = Interval.zero
     /// Bytes a second on a stream.
     var streamRate: Int64 = 12_500_000
     /// memberlist's gossip ticks, whether something waits or not.
@@ -39,9 +42,10 @@ final class GossipNetwork {
     SocketAddress(.v4(0x0A00_0001 &+ UInt32(number)), port: basePort)
   }
 
+  /// The last digit comes first: names that differ early are compared soon.
   static func name(_ number: Int) -> String {
     let digits = String(number)
-    return "member-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+    return String(digits.reversed()) + String(repeating: "0", count: max(0, 5 - digits.count)) + "-member"
   }
 
   /// The member of an address.
@@ -53,7 +57,7 @@ final class GossipNetwork {
 
   /// The member of a name.
   static func number(of name: [UInt8]) -> Int {
-    name.suffix(5).reduce(0) { $0 * 10 + Int($1 - 48) }
+    name.prefix(5).reversed().reduce(0) { $0 * 10 + Int($1 - 48) }
   }
 
   @discardableResult
@@ -197,7 +201,15 @@ final class GossipNetwork {
   private func passage(from sender: Int, to target: Int) -> Instant? {
     let loss = lossRate(from: sender, to: target)
     if loss > 0, random.chance(loss) { return nil }
-    return release(of: target, at: release(of: sender, at: now) + latency)
+    let arrival = release(of: sender, at: now) + latency
+    return arrival < members[target].blockedUntil ? nextHandling(target) : arrival
+  }
+
+  /// When a packet that arrives at a blocked member is looked at: after those before it.
+  private func nextHandling(_ target: Int) -> Instant {
+    let time = max(members[target].blockedUntil, members[target].busyUntil) + rules.handlingTime
+    members[target].busyUntil = time
+    return time
   }
 
   /// A blocked member's traffic passes at the end of the block.
@@ -210,7 +222,7 @@ final class GossipNetwork {
 
   private func deliver(_ slot: Int, to target: Int) {
     if members[target].blockedUntil > now {
-      return events.push(.datagram, subject: target, detail: slot, at: members[target].blockedUntil)
+      return events.push(.datagram, subject: target, detail: slot, at: nextHandling(target))
     }
     if members[target].isRunning {
       members[target].receive(packets[slot].bytes, from: Self.address(packets[slot].from), at: now)

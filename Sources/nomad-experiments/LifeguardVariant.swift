@@ -59,10 +59,14 @@ struct LifeguardVariant: Sendable {
     return configuration
   }
 
+  /// A guess; the paper does not tell. It matters after short gaps, in which a member does not reach all that waits.
+  static let handlingTime = Interval.microseconds(50)
+
   /// A pool of these in which everybody knows everybody.
   func pool(_ size: Int, seed: UInt64) -> GossipNetwork {
     var rules = GossipNetwork.Rules()
     rules.hasStrictTicks = !isImproved
+    rules.handlingTime = Self.handlingTime
     let network = GossipNetwork(seed: seed, rules: rules)
     for _ in 0..<size { network.add { configuration(name: $0, address: $1) } }
     network.introduceAll()

@@ -5,16 +5,22 @@ import Base
   static let configuration = CommandConfiguration(
     commandName: "nomad-experiments",
     abstract: "Repeats published experiments with our protocol machines, on a virtual network.",
-    discussion: "Prints Markdown. Exit status 1 when a figure is outside of its pass band.")
+    discussion: """
+      Prints Markdown. Exit status 1 when a figure is outside of its pass band and was not known to be.
+      """)
 
   @Flag(help: "Fewer trials and smaller pools: enough to notice that something broke.") var quick = false
   @Option(help: "Everything random is drawn from it.") var seed: UInt64 = 1
   @Option(help: "Only these, for instance S1,S4; all if not given.") var only: String?
+  @Option(help: "Leave out pools of more members than this.") var largest = Int.max
+  @Flag(help: "Read checks that are known to be outside from standard input, a line each, as they are printed here.")
+  var known = false
   @Flag(help: "Only say how fast the virtual network is on this machine.") var speed = false
 
   func run() async throws {
     if speed { return print(SimulationSpeed.run(seed: seed)) }
-    let scale = Scale(isQuick: quick)
+    let scale = Scale(isQuick: quick, largest: largest)
+    let expected = known ? Self.linesOfInput() : []
     let experiments: [(name: String, run: @Sendable (Scale, UInt64) async -> Report)] = [
       ("S1", { await SwimDetection.run($0, seed: $1) }),
       ("S2", { await LifeguardTable.run($0, seed: $1) }),
@@ -26,18 +32,38 @@ import Base
     ]
     let wanted = only.map { $0.split(separator: ",").map(String.init) }
     print(Self.preface(command: command, seed: seed))
-    var failures = 0
+    var failures: [String] = []
+    var notes: [String] = []
     for experiment in experiments where wanted?.contains(experiment.name) ?? true {
       let report = await experiment.run(scale, seed)
       print(report.markdown)
-      failures += report.checks.count { !$0.passes }
+      for check in report.checks {
+        let name = "\(experiment.name): \(check.name)"
+        switch (check.passes, expected.contains(name)) {
+        case (false, false): failures.append(name)
+        case (false, true): notes.append("\(name) (known)")
+        case (true, true): notes.append("\(name): passes now, take it off the list")
+        case (true, false): break
+        }
+      }
     }
-    if failures > 0 { throw ChecksFailed(count: failures) }
+    if !notes.isEmpty || !failures.isEmpty {
+      print("## Outside of the bands\n\n" + (failures + notes).map { "- \($0)\n" }.joined())
+    }
+    if !failures.isEmpty { throw ChecksFailed(count: failures.count) }
+  }
+
+  /// "#" begins a comment.
+  private static func linesOfInput() -> Set<String> {
+    var result: Set<String> = []
+    while let line = readLine() { if !line.hasPrefix("#") { result.insert(line) } }
+    return result
   }
 
   private var command: String {
     var words = ["nomad-experiments"]
     if quick { words.append("--quick") }
+    if largest < Int.max { words.append("--largest \(largest)") }
     if let only { words.append("--only \(only)") }
     return (words + ["--seed \(seed)"]).joined(separator: " ")
   }

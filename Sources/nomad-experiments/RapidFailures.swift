@@ -53,9 +53,9 @@ enum RapidFailures {
   ]
 
   static func run(_ scale: Scale, seed: UInt64) async -> Report {
-    let size = scale.isQuick ? 200 : 1000
+    let size = scale.isQuick ? 200 : min(1000, max(100, scale.largest))
     let faulty = size / 100
-    let length: Int64 = scale.isQuick ? 150 : 300
+    let length: Int64 = scale.isQuick ? 150 : 200
     var report = Report(
       title: "S3b: one per cent of a large pool is faulty",
       words: """

@@ -39,7 +39,7 @@ enum SerfConvergence {
       (66_000, false, 5),
     ]
     if scale.isQuick { cases = [(100, true, 10), (300, true, 2), (10_000, false, 2), (66_000, false, 1)] }
-    for item in cases {
+    for item in cases where item.size <= scale.largest {
       for loss in [0, 0.05, 0.25] {
         let plain = await mean(item, loss: loss, isImproved: false, seed: seed)
         let improved = item.isReal ? await mean(item, loss: loss, isImproved: true, seed: seed) : nil

@@ -13,6 +13,8 @@ struct VirtualMember {
   var wakeAt = Instant.distantFuture
   /// Nothing passes in or out until then; it is held, and passes at that time.
   var blockedUntil = Instant.start
+  /// Until then it looks at the packets that waited.
+  var busyUntil = Instant.start
   /// While blocked: loops that hang in their first send since then.
   var hanging: GossipActivities = []
   /// No timer runs until then.

@@ -104,6 +104,33 @@ import Wire
     #expect(bench.machine.nodes.count <= bench.machine.configuration.maximumNodes)
   }
 
+  @Test func mistakesAreLoggedOnceASecond() {
+    var bench = Bench()
+    bench.effects.log.drain { _ in }
+    for round in 0..<3000 {
+      bench.receive([99], from: Bench.address(UInt32(2 + round % 200)))
+      bench.now += .milliseconds(1)
+    }
+    #expect(bench.effects.log.lines.count <= 4, "\(bench.effects.log.lines.count) lines in three seconds")
+    #expect(bench.machine.statistics.dropped == 3000)
+  }
+
+  /// A listener answers before it looks; what it does not like changes nothing.
+  @Test func aStateWithOneBadNodeChangesNothing() {
+    var bench = Bench()
+    var bytes: [UInt8] = []
+    PushPullHeader(nodes: 3, userStateBytes: 0, isJoin: false).encode(into: &bytes)
+    for (name, state) in [("b", NodeState.alive), ("", .alive), ("c", .alive)] {
+      PushPullNode.encode(
+        name: utf8(name), address: Bench.address(2), metadata: [], incarnation: 1, state: state, versions: .nomad,
+        into: &bytes)
+    }
+    let id = bench.accept()
+    bench.stream(id, bytes)
+    #expect(bench.machine.nodes.count == 1)
+    #expect(!bench.machine.owns(id))
+  }
+
   @Test func labelledPoolsDoNotMix() {
     var plain = Bench()
     plain.receive(hex("f40470726f64") + user)

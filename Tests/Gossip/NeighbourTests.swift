@@ -107,6 +107,84 @@ import Wire
     #expect(kinds(sent) == [.ack, .dead])
   }
 
+  /// The contradiction was lost on its way to the accuser, who repeats himself.
+  @Test func outdatedNewsAboutUsArePutRightWithWhoSendsThem() throws {
+    var bench = pool(["b", "c"])
+    bench.accuse(.suspect, "us", incarnation: 1, from: "c")
+    #expect(bench.incarnation("us") == 2)
+    bench.advance(.seconds(2))
+    _ = bench.takeDatagrams()
+    for kind in [GossipMessageKind.suspect, .dead] {
+      bench.advance(.milliseconds(10))
+      _ = bench.takeDatagrams()
+      bench.accuse(kind, "us", incarnation: 1, from: "c")
+      let sent = bench.takeDatagrams()
+      #expect(sent.map(\.to) == [Bench.peer])
+      let message = try #require(sent.first?.bytes)
+      #expect(message.first == GossipMessageKind.alive.rawValue)
+      #expect(try AliveMessage(message.bytes.extracting(1..<message.count)).incarnation == 2)
+      // Not once for each packet of a flood, and not for strangers.
+      bench.accuse(kind, "us", incarnation: 1, from: "c")
+      let flood = bench.takeDatagrams()
+      #expect(flood.isEmpty)
+    }
+    bench.advance(.milliseconds(10))
+    _ = bench.takeDatagrams()
+    var accusation: [UInt8] = []
+    AccusationMessage.encode(.suspect, incarnation: 1, node: utf8("us"), from: utf8("c"), into: &accusation)
+    bench.receive(accusation, from: Bench.address(99))
+    let strangers = bench.takeDatagrams()
+    #expect(strangers.isEmpty)
+    #expect(bench.incarnation("us") == 2)
+  }
+
+  /// Its contradictions are lost, its pings are not.
+  @Test func aSuspectThatAnswersIsAskedForItsStateAndNotBuried() {
+    var bench = pool(["b", "c"])
+    bench.accuse(.suspect, "b", incarnation: 1, from: "c")
+    var dials: [Instant] = []
+    for _ in 0..<24 {
+      for (name, last) in [("b", UInt32(2)), ("c", 3)] {
+        bench.receive(ping(from: name, last), from: Bench.address(last))
+      }
+      bench.advance(.milliseconds(500))
+      for case .connect(_, Bench.address(2), _) in bench.effects.outbox.directives { dials.append(bench.now) }
+      answerPings(&bench, to: [2, 3])
+    }
+    #expect(bench.state("b") == .suspect)
+    #expect((1...2).contains(dials.count), "one at a time")
+    // Now it is silent.
+    advance(&bench, 10, witnesses: [("c", 3)])
+    #expect(bench.state("b") == .dead)
+  }
+
+  @Test func aSuspectThatAnswersForEverIsBuriedAfterTwiceTheTime() {
+    var bench = pool(["b", "c"])
+    bench.accuse(.suspect, "b", incarnation: 1, from: "c")
+    advance(&bench, 59, witnesses: [("b", 2), ("c", 3)])
+    #expect(bench.state("b") == .suspect)
+    advance(&bench, 3, witnesses: [("b", 2), ("c", 3)])
+    #expect(bench.state("b") == .dead)
+  }
+
+  @Test func aNeighbourIsPingedThreeTimesBeforeItIsSuspected() {
+    var bench = pool(["b"])
+    bench.advance(.seconds(3))
+    _ = bench.takeDatagrams()
+    var sequences: [UInt32] = []
+    for _ in 0..<30 {
+      bench.advance(.milliseconds(100))
+      for packet in bench.takeDatagrams() {
+        for message in messages(in: packet.bytes) where message[0] == GossipMessageKind.ping.rawValue {
+          if let ping = try? PingMessage(message.bytes.extracting(1..<message.count)) { sequences.append(ping.sequence) }
+        }
+      }
+    }
+    let counts = Dictionary(grouping: sequences, by: { $0 }).values.map(\.count)
+    #expect(counts.contains(3))
+    #expect(counts.allSatisfy { $0 <= 3 })
+  }
+
   @Test func aPoolThatGrowsFastIsAskedForAsAWhole() {
     var bench = Bench { $0.near = nil }
     for number in 0..<40 { bench.alive("n\(number)", UInt32(number + 10)) }

@@ -126,6 +126,33 @@ import Wire
     #expect(bench.machine.statistics.roundTrips == 1)
   }
 
+  /// The pings of one probe go to the same IPv6 address over UDP and, when they are lost, over TCP.
+  @Test func anIPv6NodeIsProbedOverUDPAndTCP() throws {
+    let own = SocketAddress(.v6(high: 0xFD00 << 48, low: 1, zone: 0), port: 4648)
+    let other = SocketAddress(.v6(high: 0xFD00 << 48, low: 2, zone: 0), port: 4648)
+    var bench = Bench { $0.address = own }
+    var alive: [UInt8] = []
+    AliveMessage.encode(
+      incarnation: 1, node: utf8("b"), address: other, metadata: [], versions: .nomad, into: &alive)
+    bench.receive(alive, from: other)
+    #expect(bench.state("b") == .alive)
+    bench.advance(.seconds(5))
+    let sent = bench.takeDatagrams()
+    #expect(sent.allSatisfy { $0.to == other })
+    let sequence = try #require(pings(sent).first)
+    let ping = sent.flatMap { messages(in: $0.bytes) }.first { $0[0] == GossipMessageKind.ping.rawValue } ?? [0]
+    #expect(try PingMessage(ping.bytes.extracting(1..<ping.count)).sourceAddress.equals(own.host.networkBytes))
+    bench.advance(.seconds(3))
+    var dialled: ConnectionID?
+    for case .connect(let id, other, _) in bench.effects.outbox.directives { dialled = id }
+    let id = try #require(dialled)
+    bench.machine.handleConnected(id, at: bench.now, above: &bench.layer, effects: &bench.effects)
+    bench.stream(id, ack(sequence))
+    bench.advance(.seconds(2))
+    #expect(bench.state("b") == .alive)
+    #expect(bench.machine.datagramBlockedNames == ["b"])
+  }
+
   @Test func relaysPingsAndSaysWhenNobodyAnswers() {
     var bench = quiet([("b", 2), ("c", 3)])
     bench.advance(.milliseconds(100))

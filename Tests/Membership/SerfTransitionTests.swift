@@ -47,12 +47,13 @@ struct Single {
   }
 
   mutating func query(
-    _ name: String, payload: [UInt8]? = nil, filters: [[UInt8]] = [], flags: UInt32 = 1, id: UInt32 = 7
+    _ name: String, payload: [UInt8]? = nil, filters: [[UInt8]] = [], flags: UInt32 = 1,
+    timeout: Interval = .seconds(8), id: UInt32 = 7
   ) {
     var out: [UInt8] = [GossipMessageKind.user.rawValue]
     SerfQuery.encode(
       lamportTime: 5, id: id, source: TestNetwork.address(1), sourceNode: Array("b".utf8), filters: filters,
-      flags: flags, relayFactor: 0, timeout: .seconds(8), name: Array(name.utf8), payload: payload, into: &out)
+      flags: flags, relayFactor: 0, timeout: timeout, name: Array(name.utf8), payload: payload, into: &out)
     receive(out)
   }
 

@@ -1,13 +1,14 @@
-import Base
+/// What will happen in a simulation: a binary heap by time; first in, first out among equals, so that a run depends on
+/// its seed alone.
+public struct EventQueue<Event> {
+  @usableFromInline var heap: [(time: Instant, order: UInt64, event: Event)] = []
+  @usableFromInline var counter: UInt64 = 0
 
-/// A binary heap by time; first in, first out among equals, so that a run depends on its seed alone.
-struct EventQueue<Event> {
-  private var heap: [(time: Instant, order: UInt64, event: Event)] = []
-  private var counter: UInt64 = 0
+  public init() {}
 
-  var nextTime: Instant? { heap.first?.time }
+  public var nextTime: Instant? { heap.first?.time }
 
-  mutating func push(_ event: Event, at time: Instant) {
+  @inlinable public mutating func push(_ event: Event, at time: Instant) {
     counter += 1
     heap.append((time, counter, event))
     var child = heap.count - 1
@@ -19,7 +20,7 @@ struct EventQueue<Event> {
     }
   }
 
-  mutating func pop() -> Event? {
+  @inlinable public mutating func pop() -> Event? {
     guard !heap.isEmpty else { return nil }
     heap.swapAt(0, heap.count - 1)
     let result = heap.removeLast().event
@@ -35,7 +36,7 @@ struct EventQueue<Event> {
     }
   }
 
-  private func isBefore(_ a: Int, _ b: Int) -> Bool {
+  @inlinable func isBefore(_ a: Int, _ b: Int) -> Bool {
     heap[a].time != heap[b].time ? heap[a].time < heap[b].time : heap[a].order < heap[b].order
   }
 }

@@ -1,0 +1,87 @@
+import Base
+import Gossip
+import Testing
+import Wire
+
+/// The two options that spare the layer above, and the loops that may hang.
+@Suite struct CarefulPoolTests {
+  @Test func `a death of an unsuspected node is a suspicion, and a refutation ends it`() {
+    var bench = Bench { $0.doubtsDeaths = true }
+    bench.alive("x", 3)
+    bench.alive("y", 4)
+    _ = bench.layer.takeLines()
+    bench.accuse(.dead, "x", incarnation: 1, from: "y")
+    #expect(bench.layer.takeLines() == [])
+    #expect(bench.machine.suspectCount == 1)
+    bench.alive("x", 3, incarnation: 2)
+    #expect(bench.machine.suspectCount == 0)
+    #expect(bench.layer.takeLines() == [])
+  }
+
+  @Test func `a death of a suspected node, and a leave, are believed`() {
+    var bench = Bench { $0.doubtsDeaths = true }
+    bench.alive("x", 3)
+    bench.alive("y", 4)
+    _ = bench.layer.takeLines()
+    bench.accuse(.suspect, "x", incarnation: 1, from: "y")
+    bench.accuse(.dead, "x", incarnation: 1, from: "y")
+    #expect(bench.layer.takeLines() == ["dead x"])
+    bench.accuse(.dead, "y", incarnation: 1, from: "y")
+    #expect(bench.layer.takeLines() == ["left y"])
+  }
+
+  @Test func `a node that dies twice is reported as back when it has stayed`() {
+    var bench = Bench { $0.probation = .seconds(2) }
+    bench.alive("x", 3)
+    bench.accuse(.dead, "x", incarnation: 1, from: "y")
+    bench.alive("x", 3, incarnation: 2)
+    #expect(bench.layer.takeLines() == ["joined x", "dead x", "joined x"])
+    bench.accuse(.dead, "x", incarnation: 2, from: "y")
+    bench.alive("x", 3, incarnation: 3)
+    #expect(bench.layer.takeLines() == ["dead x"])
+    // A third death before the report: the layer hears of neither.
+    bench.accuse(.dead, "x", incarnation: 3, from: "y")
+    bench.alive("x", 3, incarnation: 4)
+    #expect(bench.layer.takeLines() == [])
+    bench.advance(.seconds(3))
+    #expect(bench.layer.takeLines() == [])
+    bench.advance(.seconds(2))
+    #expect(bench.layer.takeLines() == ["joined x"])
+    // Long after, a death is the first again.
+    bench.advance(.minutes(11))
+    _ = bench.layer.takeLines()
+    bench.alive("z", 5)
+    bench.accuse(.dead, "z", incarnation: 1, from: "y")
+    bench.alive("z", 5, incarnation: 2)
+    #expect(bench.layer.takeLines() == ["joined z", "dead z", "joined z"])
+  }
+
+  @Test func `a loop that hangs sends nothing and asks for no time`() {
+    var bench = Bench()
+    bench.alive("x", 3)
+    _ = bench.takeDatagrams()
+    bench.machine.paused = .all
+    #expect(bench.machine.deadline == .distantFuture)
+    bench.advance(.seconds(30))
+    #expect(bench.takeDatagrams().isEmpty)
+    bench.machine.paused = []
+    bench.advance(.seconds(10))
+    #expect(!bench.takeDatagrams().isEmpty)
+  }
+
+  @Test func `lists in any order find the same nodes`() {
+    struct Named: NamedRecord {
+      var name: [UInt8]
+      static let vacant = Named(name: [])
+    }
+    var table = NameTable<Named>()
+    for name in ["b", "d", "a", "c"] { table.insert(Named(name: utf8(name))) }
+    for order in [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["a", "x", "c", "d", "d"], ["0", "zz"]] {
+      var position = 0
+      for name in order {
+        let plain = table.find(utf8(name).bytes)
+        #expect(table.find(utf8(name).bytes, next: &position) == plain)
+      }
+    }
+  }
+}
