@@ -56,9 +56,13 @@ struct HeartbeatsCommand: ParsableCommand {
     var next = try ModelServer(restoring: server.restored)
     let start = MonotonicClock.now()
     try next.lead()
+    // It sets the timers over many turns.
+    let settled = next.now.instant + .seconds(5)
+    while next.now.instant < settled, next.machine.deadline != nil { next.wait() }
     tell("new leader arms all timers", nodes, &next, MonotonicClock.now() - start)
     let silence = MonotonicClock.now()
-    next.pass(.seconds(301))
+    // Longer than any heartbeat can take: twice the TTL that a leader gives to so many, and a minute.
+    next.pass(.seconds(Int64(nodes) / 25 + 120))
     // Every client is looked at when a second has passed without a turn for them.
     let end = next.now.instant + .seconds(60)
     while next.now.instant < end, next.machine.deadline != nil { next.wait() }
