@@ -258,8 +258,9 @@ extension Round.Kind {
   /// Errors that every server of the region would give.
   func isFinal(_ text: String) -> Bool {
     switch self {
-    case .registration: 
-      text.contains(ClientMachine.secretMismatch) || text.contains(NodeIDTaken.prefix) || text.contains("Permission denied")
+    case .registration:
+      text.contains(ClientMachine.secretMismatch) || text.contains(NodeIDTaken.prefix)
+        || text.contains("Permission denied")
     case .heartbeat: text.contains(ClientMachine.nodeNotFound) || text.contains("Permission denied")
     }
   }

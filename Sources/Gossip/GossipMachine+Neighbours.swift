@@ -135,8 +135,8 @@ extension GossipMachine {
   /// Whether a suspect whose time is up gets more of it, until `recheckInterval` has passed once more.
   ///
   /// Whoever answers us is not dead, whatever became of his contradiction. A neighbour's time is up early only when a
-  /// majority of the neighbourhood was heard since it was suspected, when it was silent towards us, and when we were not
-  /// stalled ourselves. The time of the far rules is the end in any case, and twice that for those who answer.
+  /// majority of the neighbourhood was heard since it was suspected, when it was silent towards us, and when we were
+  /// not stalled ourselves. The time of the far rules is the end in any case, and twice that for those who answer.
   func mustWait(for id: Int, _ suspicion: Suspicion, at now: Instant) -> Bool {
     guard configuration.settlesDoubts || suspicion.isNear else { return false }
     let minimum = farMinimum

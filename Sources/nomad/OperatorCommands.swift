@@ -150,7 +150,9 @@ enum OperatorCommands {
         "server-stabilization-time", "ServerStabilizationTime", .duration, "<duration>",
         "Healthy this long before voting."
       ),
-      ("enable-redundancy-zones", "EnableRedundancyZones", .string, "true|false", "One voter for each redundancy_zone."),
+      (
+        "enable-redundancy-zones", "EnableRedundancyZones", .string, "true|false", "One voter for each redundancy_zone."
+      ),
       ("disable-upgrade-migration", "DisableUpgradeMigration", .string, "true|false", "Enterprise only; stored."),
       ("enable-custom-upgrades", "EnableCustomUpgrades", .string, "true|false", "Enterprise only; stored."),
     ]

@@ -176,7 +176,8 @@ import Wire
       bench.advance(.milliseconds(100))
       for packet in bench.takeDatagrams() {
         for message in messages(in: packet.bytes) where message[0] == GossipMessageKind.ping.rawValue {
-          if let ping = try? PingMessage(message.bytes.extracting(1..<message.count)) { sequences.append(ping.sequence) }
+          guard let ping = try? PingMessage(message.bytes.extracting(1..<message.count)) else { continue }
+          sequences.append(ping.sequence)
         }
       }
     }

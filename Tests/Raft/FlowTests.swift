@@ -1,9 +1,9 @@
 import Base
-import RaftSimulator
 import Testing
 import Wire
 
 @testable import Raft
+@testable import RaftSimulator
 
 /// A slow peer costs the leader little, and gets where it wants to.
 @Suite struct FlowTests {
