@@ -90,7 +90,11 @@ extension RaftMachine {
     let id = leadership.peers[position].server.id
     let isNew = index > leadership.peers[position].matchIndex
     if isNew { leadership.peers[position].matchIndex = index }
-    if let held = leadership.peers[position].heldAfter, index > held { leadership.peers[position].heldAfter = nil }
+    if let held = leadership.peers[position].heldAfter, index > held {
+      // While it catches up, what it lacks stays.
+      let isNear = log.lastIndex - index <= configuration.limits.trailingEntries
+      leadership.peers[position].heldAfter = isNear ? nil : index
+    }
     leadership.peers[position].confirmedCommit = max(leadership.peers[position].confirmedCommit, commit)
     leadership.peers[position].nextIndex = max(leadership.peers[position].nextIndex, index.next)
     if isCurrent, leadership.peers[position].state == .probe { leadership.peers[position].state = .pipeline }

@@ -98,12 +98,12 @@ extension RaftMachine {
     let trailing = max(configuration.limits.trailingEntries, 1)
     guard log.snapshotIndex.value > UInt64(trailing) else { return }
     var last = LogIndex(log.snapshotIndex.value - UInt64(trailing))
-    // What follows a snapshot that is on its way stays, or its receiver would need the next one at once; within
-    // bounds, so that a receiver that never arrives does not keep the log for ever.
+    // The last entry of a snapshot that is on its way stays, with all that follow, or its receiver would need the next
+    // one at once; within bounds, so that a receiver that never arrives does not keep the log for ever.
     let bound = UInt64(configuration.limits.snapshotThreshold * Self.heldThresholds)
     for peer in leadership.peers {
-      guard let held = peer.heldAfter, held < last, log.snapshotIndex.value - held.value <= bound else { continue }
-      last = held
+      guard let held = peer.heldAfter, held <= last, log.snapshotIndex.value - held.value <= bound else { continue }
+      last = held.previous
     }
     guard !log.isEmpty, last >= log.firstIndex else { return }
     log.compact(through: last)

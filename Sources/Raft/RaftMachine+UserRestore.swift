@@ -16,10 +16,10 @@ extension RaftMachine {
     _ state: [UInt8], above floor: LogIndex, at now: Instant, effects: inout Effects
   ) throws(RaftError) -> LogIndex {
     try checkLeading()
+    guard deliveredIndex == commitIndex, incoming == nil, restoreTicket == nil else { throw .busy }
     guard history.latestIndex <= commitIndex, commitIndex >= leadership.firstIndex else {
       throw .configurationChangeInProgress
     }
-    guard deliveredIndex == commitIndex, incoming == nil, restoreTicket == nil else { throw .busy }
     let index = max(log.lastIndex, floor).next
     let metadata = SnapshotMetadata(
       index: index, term: term, configuration: history.latest, configurationIndex: history.latestIndex)

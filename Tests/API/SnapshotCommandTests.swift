@@ -75,7 +75,7 @@ import Wire
     state.pack("At")
     state.pack(GoTime(unixSeconds: 1_795_350_595))
     state += [200, 0x91, 0xFF]
-    let archive = try SnapshotArchive(
+    let archive = SnapshotArchive(
       metadata: SnapshotArchiveMetadata(
         index: 77, term: 2, configuration: RaftConfiguration(), configurationIndex: 1, size: state.count,
         unixMilliseconds: 0), state: state)

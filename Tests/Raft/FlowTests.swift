@@ -105,7 +105,7 @@ import Wire
   /// A new server with a slow disk, while the log grows and is compacted faster than it can write.
   @Test func aSlowNewServerIsNotSentOneSnapshotAfterAnother() throws {
     var limits = RaftLimits()
-    limits.snapshotThreshold = 60
+    limits.snapshotThreshold = 150
     limits.trailingEntries = 10
     let cluster = VirtualCluster(count: 4, seed: 5, limits: limits) { number, server in
       if number == 3 { server.diskLatency = (.milliseconds(250), .milliseconds(300)) }
@@ -132,9 +132,10 @@ import Wire
       }
     }
     write(2000)
+    let newcomer = cluster.raftServer(3)
     cluster.call(leader) { node, effects, now in
       do throws(RaftError) {
-        _ = try node.changeConfiguration(.addNonvoter(cluster.raftServer(3)), at: now, effects: &effects)
+        _ = try node.changeConfiguration(.addNonvoter(newcomer), at: now, effects: &effects)
       } catch {
         Issue.record("\(error)")
       }

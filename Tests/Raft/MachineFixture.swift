@@ -154,6 +154,16 @@ struct MachineFixture {
     }
   }
 
+  /// Server 2 says yes to everything: heartbeats and entries, to whomever they were sent.
+  mutating func agree() {
+    for (request, id, exchange) in takeRequests() {
+      guard case .appendEntries(let append) = request else { continue }
+      let response = AppendEntriesResponse(
+        header: Self.header(2), term: append.term, lastIndex: append.previousIndex, success: true)
+      machine.handleReply(RaftReply(.appendEntries(response)), from: id, to: exchange, at: now, effects: &effects)
+    }
+  }
+
   /// Peer `number` confirms everything sent to it so far, up to `limit`.
   mutating func confirm(_ number: Int, through limit: LogIndex = LogIndex(.max)) {
     let requests = takeRequests()

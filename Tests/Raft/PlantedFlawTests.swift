@@ -10,7 +10,7 @@ import Wire
 @Suite struct PlantedFlawTests {
   static let seeds: [PlantedFlaw: UInt64] = [
     .voteNotPersisted: 1, .voteIgnoresLog: 7, .oldTermCommittedByCounting: 1, .twoConfigurationChanges: 1,
-    .answerBeforeSync: 1, .previousTermIgnored: 6, .snapshotKeepsConflictingLog: 32, .commitBeyondVerified: 43,
+    .answerBeforeSync: 1, .previousTermIgnored: 6, .snapshotKeepsConflictingLog: 57, .commitBeyondVerified: 43,
     .restoreReadEarly: 46, .readWithoutLease: 48, .leaseFromArrival: 48,
   ]
 
