@@ -70,7 +70,7 @@ sim-soak: deps ## Simulate Raft alone for MINUTES=10 from a fresh seed on
 
 experiments: deps ## Repeat published experiments with our machines; writes docs/EXPERIMENTS.md. FULL=1: large pools
 	$(SWIFT) build $(RELEASE) --product nomad-experiments
-	$(SCRATCH)/release/nomad-experiments $(if $(FULL),,--quick) --seed 1 --known < .ci/gates/experiments.known > docs/EXPERIMENTS.md
+	$(SCRATCH)/release/nomad-experiments $(if $(FULL),,--quick) --seed 1 --known < .ci/experiments.known > docs/EXPERIMENTS.md
 
 soak: release ## Break a cluster at random for MINUTES=10, and see that it heals and does not grow
 	scripts/soak.py --minutes $(MINUTES) --bin $(DIST)
