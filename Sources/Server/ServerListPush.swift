@@ -87,3 +87,8 @@ struct ServerListPush: Sendable {
   /// A client that does not answer learns the list with its next heartbeat.
   mutating func finished(_ call: CallID) { calls.remove(call) }
 }
+
+extension ServerMachine {
+  /// Whether the client has a session with this server, over which it hears at once when servers come and go.
+  public func hasSession(of node: NodeID) -> Bool { pushes.session(of: node) != nil }
+}

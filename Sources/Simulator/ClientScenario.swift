@@ -102,8 +102,9 @@ public final class ClientScenario: Scenario {
       let victim = followers[simulation.random.below(followers.count)]
       let death: Simulation.Death = simulation.random.chance(0.5) ? .kill : .power
       // Whose server lost its power hears nothing, not even that: the server that it asks next tells it.
+      let others = running.filter { $0 !== victim }
       let isCutOff = { (client: VirtualAgent) in
-        death == .power && client.client?.status.servers.first == victim.plan.rpcAddress
+        death == .power && !others.contains { $0.server?.hasSession(ofNode: client.nodeID) ?? false }
       }
       let (cutOff, connected) = (clients.filter(isCutOff), clients.filter { !isCutOff($0) })
       simulation.crash(victim, death)
@@ -233,6 +234,10 @@ extension Simulation {
 }
 
 extension ServerMachine {
+  func hasSession(ofNode text: String) -> Bool {
+    do throws(NodeIDError) { return hasSession(of: try NodeID(text)) } catch { return false }
+  }
+
   /// What the replicated state of this server says of a node.
   func status(ofNode text: String) -> String? {
     do throws(NodeIDError) { return state.node(try NodeID(text))?.status } catch { return nil }
