@@ -44,24 +44,36 @@ extension ClientMachine {
     lastPush = (session, push.index)
     lastPushAt = now
     adopt(push.servers, leader: push.leaderRPCAddress, at: now, effects: &effects)
+    followHead(at: now, effects: &effects)
   }
 
-  /// The connection that carried heartbeats is gone: say so to another server soon. Spread over a time that grows with
-  /// the region, because all clients of a server lose it at once.
+  /// The connection that carried heartbeats is gone: say so to another server soon.
   mutating func sessionEnded(_ session: SessionID, at now: Instant, effects: inout Effects) {
     guard let position = sessions.firstIndex(where: { $0.id == session }) else { return }
     let peer = sessions[position].peer
     sessions.remove(at: position)
     if lastPush?.session == session { lastPush = nil }
-    guard !isStopped, peer == servers.first, status.isRegistered, let due = nextRound else { return }
-    servers.moveToEnd(peer)
+    guard !isStopped else { return }
+    if peer == servers.first, status.isRegistered, nextRound != nil { servers.moveToEnd(peer) }
+    followHead(at: now, effects: &effects)
+  }
+
+  /// Without a session with the first server nobody pushes: has the next heartbeat make one. Spread over a time that
+  /// grows with the region, because all clients of a server move at once.
+  private mutating func followHead(at now: Instant, effects: inout Effects) {
+    guard status.isRegistered, let due = nextRound, let head = servers.first,
+      !sessions.contains(where: { $0.peer == head })
+    else { return }
     let spread = max(Interval.milliseconds(500), Interval.milliseconds(Int64(min(status.nodeCount, 1_000_000))))
     nextRound = min(due, now + effects.random.interval(ClientTiming.retryMin, spread))
   }
 
   /// Moves some clients to other servers now and then, so that a restarted server gets its share again.
   mutating func rebalance(at now: Instant, effects: inout Effects) {
-    if status.isRegistered { servers.shuffle(using: &effects.random) }
+    if status.isRegistered {
+      servers.shuffle(using: &effects.random)
+      followHead(at: now, effects: &effects)
+    }
     let seconds = status.nodeCount / (64 * max(1, servers.count))
     let pause = max(ClientTiming.rebalanceMin, .seconds(Int64(seconds)))
     nextRebalance = now + pause + effects.random.interval(.zero, pause)

@@ -39,13 +39,17 @@ public struct GossipConfiguration: Sendable {
   public var tellsSuspects = true
   /// A node that we hold for dead is told so when it pings us, so that it comes back at once.
   public var tellsDead = true
-  /// Somebody else's word that a node is dead, of which we had no suspicion, is a suspicion first, so that one member
-  /// whose packets get lost cannot remove a healthy one everywhere. Peers do the same with lists they exchange.
-  public var doubtsDeaths = false
-  /// A node that died again within `probationMemory` is reported as back only when it has stayed for this long, twice
-  /// as long after each further death; nil: always at once.
-  public var probation: Interval?
+  /// In a large pool, somebody else's word that a node is dead, of which we had no suspicion, is a suspicion first, so
+  /// that one member whose packets get lost cannot remove a healthy one everywhere. Peers do the same with lists they
+  /// exchange.
+  public var doubtsDeaths = true
+  /// In a large pool, a node that died again within `probationMemory` is reported as back only when it has stayed for
+  /// this long, twice as long after each further death; nil: always at once. Never a neighbour.
+  public var probation: Interval? = .seconds(60)
   public var probationMemory: Interval = .minutes(10)
+  /// A pool of more nodes is a large one. In a small one everybody watches everybody, and a server that is back is
+  /// wanted at once.
+  public var smallPoolMaximum = 32
   /// Outdated news about us is put right with whoever sent it, and a suspect that answers us is asked for its state
   /// instead of being held for dead: where packets are lost, its contradiction may be what was lost.
   public var settlesDoubts = true
@@ -66,10 +70,8 @@ public struct GossipConfiguration: Sendable {
 
   /// Something new is gossiped at once instead of at the next tick, but not more often than this.
   public var urgentGossipSpacing: Interval = .milliseconds(10)
-  /// Fan-out of such a round while the pool has at most `urgentGossipPoolMaximum` nodes; larger pools use
-  /// `gossipNodes`.
+  /// Fan-out of such a round in a small pool; larger ones use `gossipNodes`.
   public var urgentGossipNodes = 10
-  public var urgentGossipPoolMaximum = 32
   /// Packets to each node in such a round.
   public var urgentGossipPackets = 8
   /// Such rounds in a row; each takes `urgentGossipRefill` to be earned again. Foreign messages cause them too, so

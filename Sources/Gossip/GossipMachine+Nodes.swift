@@ -150,7 +150,7 @@ extension GossipMachine {
       return refute(message.incarnation, kind: "a dead", from: message.from.text(), at: now, effects: &effects)
     }
     let isLeft = message.node.equals(message.from)
-    if configuration.doubtsDeaths, nodes[id].state == .alive, !isLeft {
+    if configuration.doubtsDeaths, isLargePool, nodes[id].state == .alive, !isLeft {
       return handleSuspect(message, at: now, above: &above, effects: &effects)
     }
     queueAccusation(.dead, message, about: id, token: token)

@@ -6,7 +6,9 @@ import Base
 extension GossipMachine {
   /// True when the node's return is not to be reported now.
   mutating func startProbation(of id: Int, at now: Instant) -> Bool {
-    guard let probation = configuration.probation, nodes[id].deaths > 1 else { return false }
+    guard let probation = configuration.probation, isLargePool, nodes[id].deaths > 1, !isNeighbour(id) else {
+      return false
+    }
     let doublings = min(nodes[id].deaths - 2, Self.maximumDoublings)
     nodes[id].probationEnd = now + probation * (1 << doublings)
     probationers.append(id)

@@ -89,8 +89,7 @@ extension GossipMachine {
     urgentGossip = nil
     lastUrgentGossip = now
     spendUrgentCredit(at: now)
-    let isSmall = poolSize <= configuration.urgentGossipPoolMaximum
-    let fanOut = isSmall ? configuration.urgentGossipNodes : configuration.gossipNodes
+    let fanOut = isLargePool ? configuration.gossipNodes : configuration.urgentGossipNodes
     let targets = gossipTargets(fanOut, at: now, effects: &effects)
     if targets.isEmpty { return }
     for _ in 0..<configuration.urgentGossipPackets where queue.hasFresh || above.hasFreshBroadcasts {

@@ -102,6 +102,7 @@ public struct GossipMachine {
 
   /// Number of known nodes, as every formula of the protocol counts them.
   var poolSize: Int { ring.count }
+  var isLargePool: Bool { poolSize > configuration.smallPoolMaximum }
 
   public var local: NodeRecord { nodes[localID] }
 

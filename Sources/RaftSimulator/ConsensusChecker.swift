@@ -8,6 +8,8 @@ package struct ConsensusChecker {
   package private(set) var violations: [String] = []
   /// Every entry that anybody ever saw committed; position 0 is index 1.
   package private(set) var committedEntries: [LogEntry] = []
+  /// For each, the term in which it was committed: that of the server that was the first to say so.
+  private var commitTerms: [Term] = []
   private(set) var elections = 0
   private(set) var committedConfigurations = 0
   private(set) var settledRestorations = 0
@@ -64,11 +66,11 @@ package struct ConsensusChecker {
   // MARK: State machine safety
 
   /// All servers see the same entry at an index, and no gaps. True when nobody had seen it before.
-  /// `snapshot`: the one that the server's state started from.
+  /// `term`: the server's. `snapshot`: the one that the server's state started from.
   mutating func committed(
-    _ entry: LogEntry, after applied: LogIndex, from snapshot: Position?, by server: Int
+    _ entry: LogEntry, in term: Term, after applied: LogIndex, from snapshot: Position?, by server: Int
   ) -> Bool {
-    if let snapshot, snapshot.index == applied { settle(snapshot, by: server) }
+    if let snapshot, snapshot.index == applied { settle(snapshot, in: term, by: server) }
     if entry.index != applied.next { violation("server \(server) applied \(entry.index) after \(applied)") }
     let position = Int(entry.index.value) - 1
     if position < committedEntries.count {
@@ -82,6 +84,7 @@ package struct ConsensusChecker {
       return false
     }
     committedEntries.append(entry)
+    commitTerms.append(term)
     if entry.kind.isConfiguration { configurationCommitted(entry) }
     return true
   }
@@ -119,7 +122,7 @@ package struct ConsensusChecker {
     restorations.contains { $0.position == position && !$0.isSettled }
   }
 
-  private mutating func settle(_ position: Position, by server: Int) {
+  private mutating func settle(_ position: Position, in term: Term, by server: Int) {
     guard let number = restorations.firstIndex(where: { $0.position == position && !$0.isSettled }) else { return }
     restorations[number].isSettled = true
     settledRestorations += 1
@@ -129,6 +132,7 @@ package struct ConsensusChecker {
     }
     while lastCommitted < position.index {
       committedEntries.append(LogEntry(index: lastCommitted.next, term: position.term, kind: Self.replaced))
+      commitTerms.append(term)
     }
     while stateHashes.count < committedEntries.count - 1 { stateHashes.append(0) }
     stateHashes.append(restored.hash)
@@ -161,7 +165,8 @@ package struct ConsensusChecker {
 
   // MARK: Leaders
 
-  /// Election safety, and leader completeness: whatever was committed is in the log of every later leader.
+  /// Election safety, and leader completeness: whatever was committed is in the log of every leader of a later term.
+  /// One of an earlier term may still be elected, by votes that took long, and knows nothing of it.
   mutating func elected(_ server: Int, term: Term, node: borrowing RaftNode) {
     elections += 1
     if let other = leaders[term], other != server {
@@ -169,11 +174,13 @@ package struct ConsensusChecker {
     }
     leaders[term] = server
     let snapshot = Position(index: node.snapshotIndex, term: node.snapshotTerm)
+    let isLater = commitTerms.last.map { $0 < term } ?? false
     for restored in restorations
-    where restored.position == snapshot && !restored.isSettled && lastCommitted > restored.base {
+    where restored.position == snapshot && !restored.isSettled && isLater && lastCommitted > restored.base {
       violation("leader completeness: leader \(server) of term \(term) restored a state below \(lastCommitted)")
     }
-    for entry in committedEntries where entry.term < term && entry.index > node.snapshotIndex {
+    for (entry, committed) in zip(committedEntries, commitTerms)
+    where committed < term && entry.index > node.snapshotIndex {
       guard node.storedTerm(at: entry.index) == entry.term else {
         return violation("leader completeness: leader \(server) of term \(term) lacks committed entry \(entry.index)")
       }

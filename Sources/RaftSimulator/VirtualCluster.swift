@@ -386,10 +386,11 @@ package final class VirtualCluster {
   }
 
   private func apply(_ entries: [LogEntry], _ number: Int) {
+    guard let term = servers[number].node?.term else { return }
     var newest: LogEntry?
     for entry in entries {
       let (applied, base) = (servers[number].appliedIndex, servers[number].base)
-      if checker.committed(entry, after: applied, from: base, by: number) { newest = entry }
+      if checker.committed(entry, in: term, after: applied, from: base, by: number) { newest = entry }
       servers[number].appliedIndex = entry.index
       let found = servers[number].state.apply(entry)
       checker.state(servers[number].state.hash, at: entry.index, by: number)

@@ -100,6 +100,8 @@ extension GossipConfiguration {
     configuration.tellsDead = false
     configuration.settlesDoubts = false
     configuration.catchUpInterval = nil
+    configuration.doubtsDeaths = false
+    configuration.probation = nil
     return configuration
   }
 }

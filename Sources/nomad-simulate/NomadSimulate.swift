@@ -12,7 +12,7 @@ import RaftSimulator
   @Option(help: "Number of seeds.") var runs: UInt64 = 3000
   @Option(help: "Go on for this many minutes instead.") var minutes: Int?
   @Option(help: "Runs side by side.") var jobs: Int = 2
-  @Option(help: "Plant this mistake, or 'all' of them one after the other, and tell how many seeds find it.")
+  @Option(help: "Plant this mistake, or 'all' of them one after the other, and tell which seed finds it.")
   var flaw: String?
 
   @Flag(help: "Play the first seed alone and print everything that happens.") var trace = false
@@ -69,17 +69,37 @@ import RaftSimulator
     }
   }
 
+  /// Says which seed is the first that finds each flaw. Throws a failed exit when one is not found.
   private func find(_ name: String) async throws {
     let flaws = name == "all" ? PlantedFlaw.allCases : [PlantedFlaw(rawValue: name)].compactMap { $0 }
     guard !flaws.isEmpty else { throw ValidationError("no flaw of this name") }
+    var isMissed = false
     for flaw in flaws {
-      var found: [(seed: UInt64, text: String)] = []
-      for seed in seed..<seed + runs {
-        let violations = ConsensusScenario(seed: seed, flaw: flaw).run()
-        if let first = violations.first { found.append((seed, first)) }
+      var next = seed
+      var found: (seed: UInt64, text: String)?
+      while found == nil, next < seed + runs {
+        let last = min(next + UInt64(max(1, jobs)) * 8, seed + runs)
+        found = await Self.first(next..<last, flaw)
+        next = last
       }
-      print("\(flaw.rawValue): \(found.count) of \(runs) seeds, the first is \(found.first?.seed ?? 0)")
-      if let text = found.first?.text { print("  \(text)") }
+      if let found {
+        print("\(flaw.rawValue): found by seed \(found.seed)\n  \(found.text)")
+      } else {
+        isMissed = true
+        print("\(flaw.rawValue): NOT FOUND by \(runs) seeds from \(seed) on")
+      }
+    }
+    if isMissed { throw ExitCode.failure }
+  }
+
+  private static func first(_ seeds: Range<UInt64>, _ flaw: PlantedFlaw) async -> (seed: UInt64, text: String)? {
+    await withTaskGroup(of: (seed: UInt64, text: String)?.self) { group in
+      for seed in seeds {
+        group.addTask { ConsensusScenario(seed: seed, flaw: flaw).run().first.map { (seed, $0) } }
+      }
+      return await group.reduce(into: nil) { best, found in
+        if let found, best.map({ found.seed < $0.seed }) ?? true { best = found }
+      }
     }
   }
 }

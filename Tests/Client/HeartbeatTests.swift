@@ -113,6 +113,26 @@ import Wire
     #expect(world.client.status.servers.count == 2)
   }
 
+  @Test func aServerThatLeftTheListIsLeftBeforeTheNextHeartbeatIsDue() {
+    let world = World(World.configuration([1]))
+    let server = world.addServer(1, list: [1, 2])
+    for number in 2...3 { world.addServer(number, list: [2, 3]).knowsNode = true }
+    world.run(.seconds(1))
+    let before = world.count(.nodeUpdateStatus)
+    server.push([2, 3], index: 5, at: world.now)
+    world.run(.milliseconds(700))
+    #expect(world.count(.nodeUpdateStatus) == before + 1)
+    // Whoever is first in the list has a session with the client, over which it can push.
+    guard let first = world.client.status.servers.first, let next = world.servers[first] else {
+      Issue.record("no server left")
+      return
+    }
+    #expect(next !== server)
+    next.push([1, 2, 3], index: 6, at: world.now)
+    world.run(.milliseconds(5))
+    #expect(next.pushAnswers == 1)
+  }
+
   @Test func pollIsHeldAndNeverSpins() {
     let world = World(World.configuration([1]))
     let server = world.addServer(1, list: [1])

@@ -3,10 +3,10 @@ import Gossip
 import Testing
 import Wire
 
-/// The two options that spare the layer above, and the loops that may hang.
+/// What spares the layer above in a large pool, and the loops that may hang.
 @Suite struct CarefulPoolTests {
   @Test func `a death of an unsuspected node is a suspicion, and a refutation ends it`() {
-    var bench = Bench { $0.doubtsDeaths = true }
+    var bench = Bench { $0.smallPoolMaximum = 0 }
     bench.alive("x", 3)
     bench.alive("y", 4)
     _ = bench.layer.takeLines()
@@ -19,7 +19,7 @@ import Wire
   }
 
   @Test func `a death of a suspected node, and a leave, are believed`() {
-    var bench = Bench { $0.doubtsDeaths = true }
+    var bench = Bench { $0.smallPoolMaximum = 0 }
     bench.alive("x", 3)
     bench.alive("y", 4)
     _ = bench.layer.takeLines()
@@ -31,7 +31,11 @@ import Wire
   }
 
   @Test func `a node that dies twice is reported as back when it has stayed`() {
-    var bench = Bench { $0.probation = .seconds(2) }
+    var bench = Bench {
+      $0.smallPoolMaximum = 0
+      $0.doubtsDeaths = false
+      $0.probation = .seconds(2)
+    }
     bench.alive("x", 3)
     bench.accuse(.dead, "x", incarnation: 1, from: "y")
     bench.alive("x", 3, incarnation: 2)
@@ -54,6 +58,17 @@ import Wire
     bench.accuse(.dead, "z", incarnation: 1, from: "y")
     bench.alive("z", 5, incarnation: 2)
     #expect(bench.layer.takeLines() == ["joined z", "dead z", "joined z"])
+  }
+
+  @Test func `in a small pool a death is believed, and a return is news at once, however often`() {
+    var bench = Bench()
+    bench.alive("x", 3)
+    for incarnation in 1...3 {
+      bench.accuse(.dead, "x", incarnation: UInt32(incarnation), from: "y")
+      bench.alive("x", 3, incarnation: UInt32(incarnation + 1))
+    }
+    #expect(
+      bench.layer.takeLines() == ["joined x", "dead x", "joined x", "dead x", "joined x", "dead x", "joined x"])
   }
 
   @Test func `a loop that hangs sends nothing and asks for no time`() {

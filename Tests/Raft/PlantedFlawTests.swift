@@ -11,7 +11,7 @@ import Wire
   static let seeds: [PlantedFlaw: UInt64] = [
     .voteNotPersisted: 1, .voteIgnoresLog: 7, .oldTermCommittedByCounting: 1, .twoConfigurationChanges: 1,
     .answerBeforeSync: 1, .previousTermIgnored: 6, .snapshotKeepsConflictingLog: 57, .commitBeyondVerified: 43,
-    .restoreReadEarly: 46, .readWithoutLease: 48, .leaseFromArrival: 48,
+    .restoreReadEarly: 46, .restoreHidesGap: 618, .readWithoutLease: 48, .leaseFromArrival: 48,
   ]
 
   /// A leader stands still while its network is gone, and others go on without it. Back again, it is asked for what
