@@ -43,6 +43,8 @@ public struct GossipConfiguration: Sendable {
   /// that one member whose packets get lost cannot remove a healthy one everywhere. Peers do the same with lists they
   /// exchange.
   public var doubtsDeaths = true
+  /// In a large pool, a suspicion that is over waits up to this long for others that will be.
+  public var removalHold: Interval = .seconds(5)
   /// In a large pool, a node that died again within `probationMemory` is reported as back only when it has stayed for
   /// this long, twice as long after each further death; nil: always at once. Never a neighbour.
   public var probation: Interval? = .seconds(60)

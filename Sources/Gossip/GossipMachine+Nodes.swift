@@ -185,6 +185,10 @@ extension GossipMachine {
         nodes[id].suspicion?.postpone(until: now + suspicion.recheckInterval)
         continue
       }
+      if let end = holdEnd(of: suspicion, at: now) {
+        nodes[id].suspicion?.hold(until: end)
+        continue
+      }
       let name = nodes[id].name
       let from = configuration.name
       effects.log.log(
@@ -194,6 +198,15 @@ extension GossipMachine {
         AccusationMessage(incarnation: nodes[id].incarnation, node: name.bytes, from: from.bytes), at: now,
         above: &above, effects: &effects)
     }
+  }
+
+  /// In a large pool, what makes one node silent often takes others with it: they are removed together, so that whoever
+  /// follows the view follows one change. Nil: nothing to wait for, or waited long enough.
+  private func holdEnd(of suspicion: Suspicion, at now: Instant) -> Instant? {
+    guard isLargePool, !suspicion.isHeld, configuration.removalHold > .zero else { return nil }
+    let latest = now + configuration.removalHold
+    let ends = suspects.compactMap { nodes[$0].suspicion?.deadline }.filter { $0 > now && $0 <= latest }
+    return ends.max()
   }
 
   /// Forgets nodes that are gone for long. Called at the end of each probing round.

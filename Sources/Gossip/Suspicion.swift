@@ -4,6 +4,8 @@ import Base
 struct Suspicion: Sendable {
   let start: Instant
   private(set) var deadline: Instant
+  /// It was over, and waits for those that will be soon.
+  private(set) var isHeld = false
   /// The time with all confirmations.
   let minimum: Interval
   private let maximum: Interval
@@ -34,6 +36,11 @@ struct Suspicion: Sendable {
 
   mutating func postpone(until time: Instant) { deadline = time }
 
+  mutating func hold(until time: Instant) {
+    isHeld = true
+    deadline = time
+  }
+
   /// True when the accusation is news and worth passing on; `confirm` is then next. Most are none, and this changes
   /// nothing and allocates nothing.
   func isNews(from accuser: RawSpan) -> Bool {
@@ -46,6 +53,7 @@ struct Suspicion: Sendable {
   mutating func confirm(from accuser: RawSpan) {
     accusers.append(accuser.copy())
     confirmations += 1
+    if isHeld { return }
     deadline =
       start
       + GossipTiming.suspicionTimeout(

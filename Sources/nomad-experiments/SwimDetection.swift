@@ -102,6 +102,7 @@ extension GossipConfiguration {
     configuration.catchUpInterval = nil
     configuration.doubtsDeaths = false
     configuration.probation = nil
+    configuration.removalHold = .zero
     return configuration
   }
 }

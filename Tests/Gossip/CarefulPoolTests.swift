@@ -60,6 +60,31 @@ import Wire
     #expect(bench.layer.takeLines() == ["joined z", "dead z", "joined z"])
   }
 
+  @Test func `in a large pool those who fall silent together are removed together`() {
+    func removals(after hold: Interval) -> [[String]] {
+      var bench = Bench {
+        $0.smallPoolMaximum = 0
+        $0.removalHold = hold
+      }
+      bench.alive("x", 3)
+      bench.alive("y", 4)
+      for name in ["x", "y"] {
+        for accuser in ["a", "b", "c", "d", "e"] { bench.accuse(.suspect, name, incarnation: 1, from: accuser) }
+        bench.advance(.seconds(2))
+      }
+      _ = bench.layer.takeLines()
+      var steps: [[String]] = []
+      for _ in 0..<400 {
+        bench.advance(.milliseconds(100))
+        let lines = bench.layer.takeLines().sorted()
+        if !lines.isEmpty { steps.append(lines) }
+      }
+      return Array(steps.prefix(2))
+    }
+    #expect(removals(after: .zero) == [["dead x"], ["dead y"]])
+    #expect(removals(after: .seconds(5)).first == ["dead x", "dead y"])
+  }
+
   @Test func `in a small pool a death is believed, and a return is news at once, however often`() {
     var bench = Bench()
     bench.alive("x", 3)
