@@ -19,6 +19,10 @@ public struct AgentPlan: Sendable {
     public var join: [SocketAddress]
     /// `redundancy_zone`; with any the autopilot is told to mind them.
     public var zone = ""
+    /// `raft_snapshot_threshold`
+    public var snapshotThreshold = RaftLimits().snapshotThreshold
+    /// `raft_snapshot_interval`
+    public var snapshotInterval = Interval.zero
 
     public init(bootstrapExpect: Int, join: [SocketAddress]) {
       self.bootstrapExpect = bootstrapExpect
@@ -59,6 +63,8 @@ public struct AgentPlan: Sendable {
       rpcAdvertise: rpcAddress)
     result.bootstrapExpect = plan.bootstrapExpect
     result.redundancyZone = plan.zone
+    result.raftLimits.snapshotThreshold = plan.snapshotThreshold
+    result.snapshotInterval = plan.snapshotInterval
     result.autopilot.enableRedundancyZones = !plan.zone.isEmpty
     result.join.hasEntries = !plan.join.isEmpty
     result.join.remembered = ServerConfiguration.rememberedMembers(

@@ -13,16 +13,17 @@ final class Story {
   private(set) var lines: [String] = []
 
   /// Servers `s0`... that all join the first two, not started.
-  init(servers count: Int = 3, expect: Int? = nil, seed: UInt64 = 1) {
+  init(
+    servers count: Int = 3, expect: Int? = nil, seed: UInt64 = 1,
+    configure: (inout AgentPlan.ServerPlan) -> Void = { _ in }
+  ) {
     simulation = Simulation(seed: seed)
     simulation.trace = { [unowned self] in lines.append($0) }
     let known = (0..<min(2, count)).map { SocketAddress(AgentPlan.host($0), port: AgentPlan.gossipPort) }
     for number in 0..<count {
-      servers.append(
-        simulation.add(
-          AgentPlan(
-            name: "s\(number)", host: AgentPlan.host(number),
-            server: .init(bootstrapExpect: expect ?? count, join: known))))
+      var plan = AgentPlan.ServerPlan(bootstrapExpect: expect ?? count, join: known)
+      configure(&plan)
+      servers.append(simulation.add(AgentPlan(name: "s\(number)", host: AgentPlan.host(number), server: plan)))
     }
   }
 
