@@ -12,8 +12,11 @@ import Synchronization
   private let gate = Mutex(())
   private let path: String
 
+  /// `path` is a directory.
   init(path: String, mapBytes: Int) throws(DurableError) {
     self.path = path
+    // LMDB writes to it through a map, and a map without a block behind it ends the process with SIGBUS.
+    try Files.reserve(Self.lockFileBytes, of: path + "/lock.mdb")
     var created: OpaquePointer?
     let code = unsafe mdb_env_create(&created)
     guard code == 0, let environment = unsafe created else { throw Self.failure("open", path, code) }
@@ -31,6 +34,8 @@ import Synchronization
     }
     opened = unsafe Environment(pointer: environment)
   }
+
+  private static let lockFileBytes = 4096
 
   deinit { unsafe mdb_env_close(environment) }
 

@@ -16,7 +16,7 @@ public enum DurableError: Error, Hashable, Sendable, CustomStringConvertible {
     case .inUse(let path):
       "\(path) is in use by another process: stop it, or give this one another data_dir"
     case .failed(let operation, let path, let reason):
-      "cannot \(operation) \(path): \(reason); check that the directory exists, its owner and its permissions"
+      "cannot \(operation) \(path): \(reason); check that the directory exists, its owner, its permissions and its disk"
     case .full(let path, let reason):
       "no room to write in \(path): \(reason); free disk space and restart"
     case .damaged(let path, let what):

@@ -15,7 +15,16 @@ enum Files {
 
   static func failure(_ operation: String, _ path: String, _ code: Int32 = errno) -> DurableError {
     if code == ENOSPC || code == EDQUOT { return .full(path: path, reason: reason(code)) }
+    // That is what LMDB says when there was room for a part of a write.
+    if code == EIO, isFull(path) { return .full(path: path, reason: reason(ENOSPC)) }
     return .failed(operation: operation, path: path, reason: reason(code))
+  }
+
+  /// Whether the file system of this path has next to no room left. False where that cannot be told.
+  static func isFull(_ path: String) -> Bool {
+    var room = statvfs()
+    guard unsafe statvfs(path, &room) == 0 else { return false }
+    return UInt64(room.f_bavail).multipliedReportingOverflow(by: UInt64(room.f_frsize)).partialValue < 64 << 10
   }
 
   /// Creates the directory and its parents, readable by the owner only.
@@ -54,6 +63,15 @@ enum Files {
     var code = posix_fallocate(descriptor, 0, off_t(bytes))
     if code == 0 { code = writeAll(start, descriptor) }
     if code == 0, fsync(descriptor) != 0 { code = errno }
+    if close(descriptor) != 0, code == 0 { code = errno }
+    guard code == 0 else { throw failure("write", path, code) }
+  }
+
+  /// Has the file, and blocks for its first `bytes`; what it holds stays.
+  static func reserve(_ bytes: Int, of path: String) throws(DurableError) {
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw failure("create", path) }
+    var code = posix_fallocate(descriptor, 0, off_t(bytes))
     if close(descriptor) != 0, code == 0 { code = errno }
     guard code == 0 else { throw failure("write", path, code) }
   }
@@ -225,7 +243,11 @@ enum Files {
     return held.st_dev == found.st_dev && held.st_ino == found.st_ino
   }
 
-  static func unlock(_ descriptor: Int32) { close(descriptor) }
+  /// A child that is just being started may still hold a copy of the descriptor, and with it the lock.
+  static func unlock(_ descriptor: Int32) {
+    flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 }
 
 // The plain names are shadowed by the members above.

@@ -50,10 +50,7 @@ extension ServerMachine {
                 + "it join its cluster again"))
           continue
         }
-        events.append(
-          .fatal(
-            "cannot write the Raft store: \(text); free space or repair the disk of the data directory, "
-              + "then start again"))
+        events.append(.fatal("cannot write the Raft store: \(text)"))
       }
     }
     announceCluster(&effects)

@@ -59,8 +59,10 @@ struct LifeguardVariant: Sendable {
     return configuration
   }
 
-  /// A guess; the paper does not tell. It matters after short gaps, in which a member does not reach all that waits.
-  static let handlingTime = Interval.microseconds(50)
+  /// The paper does not tell. It matters after gaps of a millisecond, in which a member does not reach all that waits.
+  /// Chosen by SWIM's row, with 16 blocked members over the whole grid: the paper has 72 false positives a run, ours 106
+  /// at 5 us, 151 at 20 us, 245 at 50 us.
+  static let handlingTime = Interval.microseconds(10)
 
   /// A pool of these in which everybody knows everybody.
   func pool(_ size: Int, seed: UInt64) -> GossipNetwork {

@@ -69,6 +69,17 @@ extension EndToEnd {
       }
     }
 
+    /// From no room at all to enough: whatever is missing is said in a sentence, and nothing crashes, not even what
+    /// is written through a map.
+    @Test(.enabled(if: FullDisk.canMount, "needs the right to mount"), arguments: [8, 12, 16, 24, 32, 64, 1024, 4096])
+    func aServerWithoutRoomForItsStoreSaysSo(kilobytes: Int) async throws {
+      try await withCluster { cluster in
+        let outcome = try FullDisk.run(directory: "\(cluster.directory.path)/small", kilobytes: kilobytes)
+        #expect(outcome.status == 1, "\(outcome)")
+        #expect(outcome.text.contains("No space left on device; free disk space and restart"), "\(outcome)")
+      }
+    }
+
     @Test func aClientWhoseDataDirectoryIsRemovedGoesOnAndSaysSo() async throws {
       try await withCluster { cluster in
         let servers = try await cluster.formed()
