@@ -59,9 +59,9 @@ struct LifeguardVariant: Sendable {
     return configuration
   }
 
-  /// The paper does not tell. It matters after gaps of a millisecond, in which a member does not reach all that waits.
-  /// Chosen by SWIM's row, with 16 blocked members over the whole grid: the paper has 72 false positives a run, ours 106
-  /// at 5 us, 151 at 20 us, 245 at 50 us.
+  /// The paper does not tell. It matters after gaps of a millisecond, in which a member does not get to all that is
+  /// waiting. Chosen by SWIM's row, with 16 blocked members over the whole grid: the paper has 72 false positives a
+  /// run, ours 106 at 5 us, 151 at 20 us, 245 at 50 us.
   static let handlingTime = Interval.microseconds(10)
 
   /// A pool of these in which everybody knows everybody.

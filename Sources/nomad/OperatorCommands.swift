@@ -38,6 +38,13 @@ enum OperatorCommands {
         ], usesAPI: false
       ) { call in call.fail("This is done by nomadd, which was not found beside this program.") },
       Command(
+        words: ["operator", "discover"], synopsis: "Tell what join entries lead to",
+        usage: "[options] <entry> ...",
+        help: "Looks up entries of retry_join on this machine and dials what they lead to: the same as running nomadd\n"
+          + "with these words. Nothing is joined.",
+        options: [.init("port", .integer, "<port>", "For entries without one; 4648 by default.")], usesAPI: false
+      ) { call in call.fail("This is done by nomadd, which was not found beside this program.") },
+      Command(
         words: ["operator", "autopilot", "get-config"], synopsis: "Display the current Autopilot configuration",
         usage: "[options]", help: "Shows how failed servers are treated.", prefixesFlagErrors: true,
         run: getAutopilot),

@@ -2,6 +2,10 @@ import Agent
 import Glibc
 
 let words = Array(CommandLine.arguments.dropFirst())
-let recover = ["operator", "raft", "recover"]
-if words.starts(with: recover) { exit(runRecover(arguments: Array(words.dropFirst(recover.count)))) }
+let commands: [(words: [String], run: ([String]) -> Int32)] = [
+  (["operator", "raft", "recover"], runRecover), (["operator", "discover"], runDiscover),
+]
+for command in commands where words.starts(with: command.words) {
+  exit(command.run(Array(words.dropFirst(command.words.count))))
+}
 exit(runAgent(arguments: words))

@@ -41,6 +41,36 @@ extension EndToEnd {
       }
     }
 
+    @Test func discoverTellsWhatEntriesLeadToAndWhoAnswers() async throws {
+      try await withCluster { cluster in
+        let server = try cluster.server("server1")
+        try server.start()
+        try await eventually("HTTP") { try await cluster.members(at: server).count == 1 }
+        let live = "\(server.settings.address)"
+        let dead = "\(try Loopback.address())"
+        let file = "\(cluster.directory.path)/seeds"
+        try "# ours\n\(live)\n\(dead)\n".write(toFile: file, atomically: true, encoding: .utf8)
+
+        let found = try await cluster.run("nomad", ["operator", "discover", "file=\(file)", "exec=/bin/echo \(live)"])
+        #expect(found.status == 0, "\(found)")
+        #expect(found.output.contains("\(live):4648  answers after "))
+        #expect(found.output.contains("\(dead):4648  refuses the connection"))
+        #expect(found.output.hasSuffix("\n1 of 2 addresses answer.\n"), "\(found)")
+        // Nobody was joined or even met.
+        #expect(try await cluster.members(at: server).count == 1)
+
+        let none = try await cluster.run("nomadd", ["operator", "discover", dead, "file=/nowhere/seeds"])
+        #expect(none.status == 1)
+        #expect(none.output.contains("file=/nowhere/seeds: it cannot be read"), "\(none)")
+        let wrong = try await cluster.run("nomadd", ["operator", "discover", "-port=x", dead])
+        #expect(wrong.status == 1)
+        #expect(wrong.error == "nomadd: operator discover: -port needs a number from 1 to 65535\n")
+        let bare = try await cluster.run("nomadd", ["operator", "discover"])
+        #expect(bare.status == 1 && bare.error.contains("name at least one join entry"))
+        #expect(try await cluster.run("nomadd", ["operator", "discover", "-help"]).output.contains("-port=<port>"))
+      }
+    }
+
     @Test func aRefusedAddressIsNamed() async throws {
       try await withCluster { cluster in
         let server = try cluster.server("server1")
