@@ -151,7 +151,7 @@ private final class Discovery: LoopDelegate {
 
   private func words(_ address: SocketAddress) -> String {
     switch outcomes[address] {
-    case .answered(let time): "answers after \(time.milliseconds) ms"
+    case .answered(let time): "answers after \((time.milliseconds * 100).rounded() / 100) ms"
     case .failed(.refused): "refuses the connection: nobody listens there"
     case .failed(.timedOut): "does not answer within \(Self.dialTime.seconds) s"
     case .failed(.unreachable): "cannot be reached: there is no route"

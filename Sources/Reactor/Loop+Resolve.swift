@@ -3,7 +3,7 @@ import CLibUV
 import CSystem
 
 /// Why a name has no address.
-public enum ResolveError: Error, Hashable, Sendable {
+public enum ResolveError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The name does not exist or has no address.
   case notFound
   /// The name servers could not be asked, or failed; trying again may help.
@@ -12,6 +12,15 @@ public enum ResolveError: Error, Hashable, Sendable {
   case invalidName
   /// A local reason: memory, descriptors, the loop ends.
   case local
+
+  public var description: String {
+    switch self {
+    case .notFound: "the name does not exist or has no address"
+    case .temporary: "the name servers do not answer"
+    case .invalidName: "this is no host name"
+    case .local: "this machine is out of memory or descriptors"
+    }
+  }
 }
 
 /// A name look-up on the thread pool.
