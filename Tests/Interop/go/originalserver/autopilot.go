@@ -21,9 +21,10 @@ type health struct {
 	ID, Name, Address  string
 	IsVoter, IsHealthy bool
 	// Reason is empty for a healthy one.
-	Reason      string
-	StableSince time.Time
-	lastContact time.Duration
+	Reason              string
+	StableSince         time.Time
+	lastContact         time.Duration
+	lastTerm, lastIndex uint64
 	// Answers and Failures count the questions.
 	Answers, Failures int
 }
@@ -112,7 +113,7 @@ func (s *server) watchHealth() {
 				return
 			}
 			contact, err := time.ParseDuration(stats.LastContact)
-			one.lastContact = contact
+			one.lastContact, one.lastTerm, one.lastIndex = contact, stats.LastTerm, stats.LastIndex
 			switch {
 			case stats.LastContact == "never" || err != nil && stats.LastContact != "0":
 				one.Reason = "last contact " + stats.LastContact

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -150,6 +148,49 @@ func (s *Operator) AutopilotGetConfiguration(request *GenericRequest, reply *Aut
 	return nil
 }
 
+func (s *Operator) SchedulerGetConfiguration(request *GenericRequest, reply *SchedulerConfigResponse) error {
+	if done, err := s.forward("Operator.SchedulerGetConfiguration", request, request, reply); done {
+		return err
+	}
+	s.describe(&reply.QueryMeta)
+	s.state.Lock()
+	defer s.state.Unlock()
+	reply.SchedulerConfig = s.state.scheduler
+	return nil
+}
+
+func (s *Operator) ServerHealth(request *GenericRequest, reply *ServerHealthResponse) error {
+	request.AllowStale = false
+	if done, err := s.forward("Operator.ServerHealth", request, request, reply); done {
+		return err
+	}
+	if s.minimumRaft() < autopilotMinimum {
+		return errors.New("all servers must have raft_protocol set to 3 or higher to use this endpoint")
+	}
+	s.healthLock.Lock()
+	defer s.healthLock.Unlock()
+	reply.Healthy = true
+	voters, healthy := 0, 0
+	for _, one := range s.health {
+		reply.Healthy = reply.Healthy && one.IsHealthy
+		if one.IsVoter {
+			voters++
+			if one.IsHealthy {
+				healthy++
+			}
+		}
+		reply.Servers = append(reply.Servers, &ServerHealth{
+			ID: one.ID, Name: one.Name, Address: one.Address, SerfStatus: 1, Version: build, Leader: one.ID == s.id,
+			LastContact: one.lastContact, LastTerm: one.lastTerm, LastIndex: one.lastIndex, Healthy: one.IsHealthy,
+			Voter: one.IsVoter, StableSince: one.StableSince,
+		})
+	}
+	if tolerance := healthy - (voters/2 + 1); tolerance > 0 {
+		reply.FailureTolerance = tolerance
+	}
+	return nil
+}
+
 // MARK: Evaluations
 
 type Eval struct{ *server }
@@ -196,201 +237,3 @@ func (s *server) work() {
 		}
 	}
 }
-
-// MARK: Nodes
-
-type NodeService struct{ *server }
-
-func (s *NodeService) Register(request *NodeRegisterRequest, reply *NodeUpdateResponse) error {
-	if done, err := s.forward("Node.Register", request, request, reply); done {
-		return err
-	}
-	node := request.Node
-	switch {
-	case node == nil:
-		return errors.New("missing node for client registration")
-	case node.ID == "":
-		return errors.New("missing node ID for client registration")
-	case node.Datacenter == "":
-		return errors.New("missing datacenter for client registration")
-	case node.Name == "":
-		return errors.New("missing node name for client registration")
-	case len(node.Attributes) == 0:
-		return errors.New("missing attributes for client registration")
-	case node.SecretID == "":
-		return errors.New("missing node secret ID for client registration")
-	}
-	if node.Status == "" {
-		node.Status = "initializing"
-	}
-	if !isStatus(node.Status) {
-		return errors.New("invalid status for node")
-	}
-	if node.SchedulingEligibility == "" {
-		node.SchedulingEligibility = "eligible"
-	}
-	node.StatusUpdatedAt = time.Now().Unix()
-	node.ComputedClass = "v1:1"
-	if known := s.node(node.ID); known != nil && known.SecretID != "" && known.SecretID != node.SecretID {
-		return errors.New("node secret ID does not match. Not registering node.")
-	}
-	index, err := s.apply(nodeRegister, request)
-	if err != nil {
-		return err
-	}
-	return s.answerHeartbeat(node.ID, node.Status, index, reply)
-}
-
-func (s *NodeService) UpdateStatus(request *NodeUpdateStatusRequest, reply *NodeUpdateResponse) error {
-	if done, err := s.forward("Node.UpdateStatus", request, request, reply); done {
-		return err
-	}
-	if request.NodeID == "" {
-		return errors.New("missing node ID for client status update")
-	}
-	if !isStatus(request.Status) {
-		return errors.New("invalid status for node")
-	}
-	known := s.node(request.NodeID)
-	if known == nil {
-		return errNodeNotFound
-	}
-	index := uint64(0)
-	if known.Status != request.Status {
-		request.UpdatedAt = time.Now().Unix()
-		if known.Status == "down" && request.NodeEvent == nil {
-			request.NodeEvent = &NodeEvent{
-				Message: "Node reregistered by heartbeat", Subsystem: "Cluster", Timestamp: time.Now()}
-		}
-		var err error
-		if index, err = s.apply(nodeUpdateStatus, request); err != nil {
-			return err
-		}
-	}
-	return s.answerHeartbeat(request.NodeID, request.Status, index, reply)
-}
-
-func (s *server) answerHeartbeat(id, status string, index uint64, reply *NodeUpdateResponse) error {
-	if status != "down" {
-		if s.raft.State() != raft.Leader {
-			return errors.New("failed to reset heartbeat since server is not leader")
-		}
-		reply.HeartbeatTTL = s.heartbeats.reset(id, s.expire)
-	}
-	reply.NodeModifyIndex, reply.Index = index, index
-	reply.LeaderRPCAddr = string(s.raft.Leader())
-	s.state.Lock()
-	reply.NumNodes = int32(len(s.state.nodes))
-	s.state.Unlock()
-	s.directory.Lock()
-	defer s.directory.Unlock()
-	for _, peer := range s.directory.local {
-		reply.Servers = append(reply.Servers, &ServerInfo{
-			RPCAdvertiseAddr: peer.Client, RPCMajorVersion: 1, RPCMinorVersion: 1, Datacenter: peer.Datacenter})
-	}
-	return nil
-}
-
-func (s *NodeService) Deregister(request *NodeDeregisterRequest, reply *NodeUpdateResponse) error {
-	if done, err := s.forward("Node.Deregister", request, request, reply); done {
-		return err
-	}
-	if s.node(request.NodeID) == nil {
-		return errNodeNotFound
-	}
-	index, err := s.apply(nodeDeregister, request)
-	reply.NodeModifyIndex, reply.Index = index, index
-	s.heartbeats.drop(request.NodeID)
-	return err
-}
-
-func (s *NodeService) UpdateEligibility(request *NodeEligibilityRequest, reply *NodeUpdateResponse) error {
-	if done, err := s.forward("Node.UpdateEligibility", request, request, reply); done {
-		return err
-	}
-	if s.node(request.NodeID) == nil {
-		return errNodeNotFound
-	}
-	request.UpdatedAt = time.Now().Unix()
-	request.NodeEvent = &NodeEvent{
-		Message: "Node marked as " + request.Eligibility + " for scheduling", Subsystem: "Cluster", Timestamp: time.Now()}
-	index, err := s.apply(nodeEligibility, request)
-	reply.Index = index
-	return err
-}
-
-func (s *NodeService) GetNode(request *NodeSpecificRequest, reply *SingleNodeResponse) error {
-	if done, err := s.forward("Node.GetNode", request, request, reply); done {
-		return err
-	}
-	s.describe(&reply.QueryMeta)
-	reply.Index = s.wait(&request.QueryOptions)
-	if known := s.node(request.NodeID); known != nil {
-		node := *known
-		node.SecretID = ""
-		reply.Node, reply.Index = &node, node.ModifyIndex
-	}
-	return nil
-}
-
-func (s *NodeService) List(request *GenericRequest, reply *NodeListResponse) error {
-	if done, err := s.forward("Node.List", request, request, reply); done {
-		return err
-	}
-	s.describe(&reply.QueryMeta)
-	reply.Index = s.wait(&request.QueryOptions)
-	s.state.Lock()
-	defer s.state.Unlock()
-	reply.Nodes = []*NodeStub{}
-	for _, node := range s.state.sorted() {
-		if !strings.HasPrefix(node.ID, request.Prefix) {
-			continue
-		}
-		host, _, _ := net.SplitHostPort(node.HTTPAddr)
-		reply.Nodes = append(reply.Nodes, &NodeStub{
-			Address: host, ID: node.ID, Datacenter: node.Datacenter, Name: node.Name, NodeClass: node.NodeClass,
-			Version: node.Attributes["nomad.version"], Drain: node.DrainStrategy != nil, Status: node.Status,
-			SchedulingEligibility: node.SchedulingEligibility, StatusDescription: node.StatusDescription,
-			Drivers: node.Drivers, HostVolumes: node.HostVolumes, LastDrain: node.LastDrain,
-			CreateIndex: node.CreateIndex, ModifyIndex: node.ModifyIndex,
-		})
-	}
-	return nil
-}
-
-// GetClientAllocs has none, and never changes its mind.
-func (s *NodeService) GetClientAllocs(request *NodeSpecificRequest, reply *ClientAllocsResponse) error {
-	if done, err := s.forward("Node.GetClientAllocs", request, request, reply); done {
-		return err
-	}
-	s.describe(&reply.QueryMeta)
-	reply.Allocs, reply.MigrateTokens, reply.Index = map[string]uint64{}, map[string]string{}, 1
-	if request.MinQueryIndex >= 1 {
-		limit := request.MaxQueryTime
-		if limit <= 0 || limit > longestWait {
-			limit = longestWait
-		}
-		time.Sleep(limit)
-	}
-	return nil
-}
-
-func (s *NodeService) EmitEvents(request *NodeEventsRequest, reply *GenericResponse) error {
-	if done, err := s.forward("Node.EmitEvents", request, request, reply); done {
-		return err
-	}
-	if len(request.NodeEvents) == 0 {
-		return errors.New("no node events given")
-	}
-	index, err := s.apply(nodeEvents, request)
-	reply.Index = index
-	return err
-}
-
-func (s *server) node(id string) *Node {
-	s.state.Lock()
-	defer s.state.Unlock()
-	return s.state.nodes[id]
-}
-
-func isStatus(text string) bool { return text == "initializing" || text == "ready" || text == "down" }

@@ -258,11 +258,13 @@ type NodeUpdateDrainRequest struct {
 	WriteRequest
 }
 
+type DrainUpdate struct {
+	DrainStrategy *DrainStrategy
+	MarkEligible  bool
+}
+
 type BatchDrainRequest struct {
-	Updates map[string]*struct {
-		DrainStrategy *DrainStrategy
-		MarkEligible  bool
-	}
+	Updates    map[string]*DrainUpdate
 	NodeEvents map[string]*NodeEvent
 	UpdatedAt  int64
 	WriteRequest
@@ -294,6 +296,11 @@ type NodeUpdateResponse struct {
 	NumNodes                         int32
 	Servers                          []*ServerInfo
 	Features                         uint64
+	QueryMeta
+}
+
+type NodeAllocsResponse struct {
+	Allocs []interface{}
 	QueryMeta
 }
 
@@ -383,6 +390,28 @@ type SchedulerSetRequest struct {
 type ClusterMetadata struct {
 	ClusterID  string
 	CreateTime int64
+}
+
+type SchedulerConfigResponse struct {
+	SchedulerConfig *SchedulerConfig
+	QueryMeta
+}
+
+type ServerHealth struct {
+	ID, Name, Address   string
+	SerfStatus          int
+	Version             string
+	Leader              bool
+	LastContact         time.Duration
+	LastTerm, LastIndex uint64
+	Healthy, Voter      bool
+	StableSince         time.Time
+}
+
+type ServerHealthResponse struct {
+	Healthy          bool
+	FailureTolerance int
+	Servers          []*ServerHealth
 }
 
 type RaftServer struct {
