@@ -183,10 +183,25 @@ extension RaftMachine {
       // new and one old voter could never be led by the new one (raft.md 5.1). Pre-votes are a courtesy, so a wrong
       // guess costs little.
       withoutPreVote.insert(vote.server.address)
-      ballot.record(.granted, from: id)
+      ballot.record(presumedAnswer(at: now), from: id)
       return countVotes(at: now, effects: &effects)
     }
     ballot.record(.failed(retryAt: now + timings.retryDelayMax / 5), from: id)
+  }
+
+  /// What a server that knows no pre-vote is taken to say to one: no, as long as it may still know the leader that we
+  /// have lost. A real election before that would not get its vote; it would only raise our term above the one with
+  /// which that server stands next, so that nobody could win.
+  private func presumedAnswer(at now: Instant) -> Ballot.Answer {
+    guard let heard = lastContact, now < heard + timings.heartbeatTimeout * 2 else { return .granted }
+    return .failed(retryAt: heard + timings.heartbeatTimeout * 2)
+  }
+
+  /// A server of the old generation stands in our term, because it refused us while it still knew the old leader. It
+  /// would do so for a second or two; the next term has its vote at once.
+  mutating func voteIsSplit(with candidate: String, at now: Instant, effects: inout Effects) {
+    guard role == .candidate, withoutPreVote.contains(candidate) else { return }
+    electionDeadline = min(electionDeadline, now + effects.random.interval(.zero, timings.campaignStagger))
   }
 
   // MARK: Asking and counting
@@ -209,7 +224,7 @@ extension RaftMachine {
       let server = ballot.votes[position].server
       ballot.votes[position].answer = .waiting
       if ballot.isPreVote, withoutPreVote.contains(server.address) {
-        ballot.votes[position].answer = .granted
+        ballot.votes[position].answer = presumedAnswer(at: now)
       } else if ballot.isPreVote {
         let request = RequestPreVoteRequest(
           header: header, term: ballot.term, lastIndex: log.lastIndex, lastTerm: log.lastTerm)
@@ -223,7 +238,7 @@ extension RaftMachine {
     }
   }
 
-  private mutating func countVotes(at now: Instant, effects: inout Effects) {
+  mutating func countVotes(at now: Instant, effects: inout Effects) {
     guard ballot.isWon else { return }
     switch role {
     case .preCandidate: becomeCandidate(transfer: false, at: now, effects: &effects)

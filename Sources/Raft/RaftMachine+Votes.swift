@@ -24,6 +24,9 @@ extension RaftMachine {
     if request.term > term { becomeFollower(term: request.term, at: now, effects: &effects) }
     if standing == .nonvoter { return refuseVote(token) }
     if let vote = hardState.vote {
+      if vote != candidate, (log.lastTerm, log.lastIndex) >= (request.lastTerm, request.lastIndex) {
+        voteIsSplit(with: candidate, at: now, effects: &effects)
+      }
       return vote == candidate ? grantVote(token) : refuseVote(token)
     }
     guard isUpToDate(request.lastIndex, request.lastTerm) else { return refuseVote(token) }

@@ -112,6 +112,7 @@ struct RaftMachine {
         electionTimeout(at: now, effects: &effects)
       } else {
         retryBallot(at: now, effects: &effects)
+        countVotes(at: now, effects: &effects)
       }
     }
   }

@@ -52,6 +52,35 @@ import Wire
     #expect(node.machine.role == .candidate && node.machine.term == 2)
   }
 
+  /// They still know the leader that is gone, and would refuse; our higher term would then refuse them.
+  @Test func oldPeersGrantOnlyWhenTheyHaveForgottenTheLeaderToo() throws {
+    var node = try MachineFixture(voters: 3)
+    _ = node.heartbeat(1)
+    node.machine.leaderIsGone(address: MachineFixture.address(2), at: node.now, effects: &node.effects)
+    node.timeout(after: .milliseconds(200))
+    let (_, id, exchange) = node.takeRequests()[1]
+    #expect(id == "n3")
+    node.machine.handleFailure(of: exchange, with: id, closed: true, at: node.now, effects: &node.effects)
+    for _ in 0..<8 {
+      node.timeout(after: .milliseconds(200))
+      #expect(node.machine.role == .preCandidate && node.machine.term == 1)
+    }
+    node.timeout(after: .milliseconds(200))
+    #expect(node.machine.role == .candidate && node.machine.term == 2)
+  }
+
+  /// It refused while it still knew the old leader, and then stood in the same term.
+  @Test func aVoteSplitWithAnOldPeerIsRepeatedSoon() throws {
+    var node = try MachineFixture(voters: 2)
+    node.timeout(after: .seconds(3))
+    let (_, id, exchange) = node.takeRequests()[0]
+    node.machine.handleFailure(of: exchange, with: id, closed: true, at: node.now, effects: &node.effects)
+    node.sync()
+    #expect(node.vote(2, for: 2, last: 1, 1)?.granted == false)
+    node.timeout(after: node.machine.timings.campaignStagger)
+    #expect(node.machine.role == .candidate && node.machine.term == 3)
+  }
+
   @Test func peersOfTheNewGenerationThatCloseDoNot() throws {
     var node = try MachineFixture(voters: 2)
     node.machine.noteIdentity(MachineFixture.header(2))
