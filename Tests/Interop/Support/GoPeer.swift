@@ -1,6 +1,7 @@
 import Base
-import Harness
+import FoundationEssentials
 import HTTP
+import Harness
 import Raft
 import Wire
 
@@ -32,8 +33,9 @@ final class GoPeer: RaftPeer {
     let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
     let program = "\(directory.path)/\(name)"
     let log = "\(directory.path)/build"
+    let sources = try FileManager.default.contentsOfDirectory(atPath: "/\(folder)/go/\(name)").sorted()
     let compiler = try ChildProcess(
-      ["go", "build", "-o", program, "/\(folder)/go/\(name)/main.go"],
+      ["go", "build", "-o", program] + sources.map { "/\(folder)/go/\(name)/\($0)" },
       environment: ["GO111MODULE": "off", "GOPATH": libraryPath, "GOFLAGS": ""], output: log)
     try stage.wait("go build", within: .seconds(120)) { compiler.result != nil }
     guard compiler.result == .exited(0) else { throw HarnessError.system("build the Go peer", FileText.tail(log)) }

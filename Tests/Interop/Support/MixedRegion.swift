@@ -1,0 +1,111 @@
+import Base
+import Harness
+import Testing
+
+/// Servers of both kinds, and what must be true of them.
+final class MixedRegion {
+  static let isInstalled =
+    ["raft", "raft-boltdb", "serf", "yamux", "net-rpc-msgpackrpc"].allSatisfy {
+      Installed.path("\(GoPeer.libraryPath)/src/github.com/hashicorp/\($0)")
+    } && Installed.command("go")
+
+  let stage = Stage()
+  let directory: TemporaryDirectory
+  private(set) var servers: [RegionServer] = []
+  private let original: String
+  private let own: String
+  /// Registers clients; its region is of its own.
+  private let registrar: RegionServer
+  private var registered = 0
+
+  init() throws {
+    directory = try TemporaryDirectory(prefix: "interop-region")
+    original = try GoPeer.build("originalserver", in: directory, on: stage)
+    own = try Installed.ownProgram("nomadd")
+    registrar = try RegionServer(.original, "registrar", expect: 0, program: original, in: directory)
+    try registrar.start(joining: [])
+  }
+
+  var originals: [RegionServer] { servers.filter { $0.kind == .original } }
+  var ours: [RegionServer] { servers.filter { $0.kind == .nomadd } }
+  var running: [RegionServer] { servers.filter(\.isRunning) }
+  var account: String { servers.map(\.account).joined(separator: "\n") }
+
+  /// Adds one that does not run yet. All get to know all that were added before any started.
+  @discardableResult
+  func add(
+    _ kind: RegionServer.Kind, expect: Int, protocolVersion: Int = 3, options: [String] = [], extra: String = ""
+  ) throws -> RegionServer {
+    let program = kind == .original ? original : own
+    let server = try RegionServer(
+      kind, "\(kind)\(servers.count + 1)", expect: expect, protocolVersion: protocolVersion, program: program,
+      options: options, extra: extra, in: directory)
+    servers.append(server)
+    return server
+  }
+
+  func start(_ server: RegionServer) throws { try server.start(joining: servers) }
+
+  func wait(_ what: String, within limit: Interval = .seconds(30), until condition: () throws -> Bool) throws {
+    try stage.wait(what, within: limit, state: { account }) {
+      if let end = servers.lazy.compactMap(\.unexpectedEnd).first { throw end }
+      return try condition()
+    }
+  }
+
+  /// Everybody that runs names the same leader, one of them.
+  @discardableResult
+  func awaitLeader(other than: RegionServer? = nil, within limit: Interval = .seconds(30)) throws -> RegionServer {
+    var found: RegionServer?
+    try wait("one leader", within: limit) {
+      let names = Set(try running.map { try $0.leader(on: stage) })
+      guard names.count == 1, let name = names.first else { return false }
+      found = running.first { $0.rpcAddress == name && $0 !== than }
+      return found != nil
+    }
+    guard let found else { throw HarnessError.timedOut("one leader") }
+    return found
+  }
+
+  /// One configuration, of all servers, all of them voters.
+  func awaitOneConfiguration(within limit: Interval = .seconds(30)) throws {
+    try wait("one configuration of \(servers.count) voters", within: limit) {
+      let views = Set(try running.map { try $0.configuration(on: stage) })
+      guard views.count == 1, let view = views.first else { return false }
+      return view.count == servers.count && view.allSatisfy { $0.hasSuffix(" Voter") }
+    }
+  }
+
+  /// Everybody sees everybody alive, with the same tags, and each server of the original takes each for a server.
+  func awaitOnePool() throws {
+    try wait("one pool") {
+      let views = Set(try running.map { try $0.members(on: stage) })
+      guard views.count == 1, let view = views.first else { return false }
+      return view.count == servers.count && view.allSatisfy { $0.contains(" alive ") }
+    }
+    for server in originals where server.isRunning {
+      #expect(try server.ask("/state", on: stage)?["Strangers"].text == "map[]")
+    }
+  }
+
+  // MARK: Clients
+
+  /// Starts to register clients at all servers in turn, each until it is confirmed.
+  func register(_ count: Int) throws {
+    try wait("the registrar") { try registrar.ask("/state", on: stage) != nil }
+    registered += count
+    let addresses = servers.map(\.rpcAddress).joined(separator: ",")
+    _ = try registrar.ask("/register?at=\(addresses)&prefix=to-\(registered)&count=\(count)", "POST", on: stage)
+  }
+
+  /// All registrations are confirmed, and all that run hold the same.
+  func awaitAgreement(within limit: Interval = .seconds(60)) throws {
+    try wait("\(registered) registrations", within: limit) {
+      try registrar.ask("/state", on: stage)?["Registered"].number == Double(registered)
+    }
+    try wait("the same \(registered) nodes everywhere", within: limit) {
+      let states = Set(try running.map { try $0.nodes(on: stage) })
+      return states.count == 1 && states.first?.count == registered
+    }
+  }
+}
