@@ -85,6 +85,7 @@ extension RaftMachine {
   private mutating func heardFromLeader(at now: Instant, effects: inout Effects) {
     lastContact = now
     earlyUntil = nil
+    withoutLeader = []
     restartElectionTimer(at: now, effects: &effects)
   }
 

@@ -183,7 +183,7 @@ extension RaftMachine {
       // new and one old voter could never be led by the new one (raft.md 5.1). Pre-votes are a courtesy, so a wrong
       // guess costs little.
       withoutPreVote.insert(vote.server.address)
-      ballot.record(presumedAnswer(at: now), from: id)
+      ballot.record(presumedAnswer(of: vote.server.address, at: now), from: id)
       return countVotes(at: now, effects: &effects)
     }
     ballot.record(.failed(retryAt: now + timings.retryDelayMax / 5), from: id)
@@ -192,15 +192,19 @@ extension RaftMachine {
   /// What a server that knows no pre-vote is taken to say to one: no, as long as it may still know the leader that we
   /// have lost. A real election before that would not get its vote; it would only raise our term above the one with
   /// which that server stands next, so that nobody could win.
-  private func presumedAnswer(at now: Instant) -> Ballot.Answer {
-    guard let heard = lastContact, now < heard + timings.heartbeatTimeout * 2 else { return .granted }
+  private func presumedAnswer(of address: String, at now: Instant) -> Ballot.Answer {
+    guard let heard = lastContact, now < heard + timings.heartbeatTimeout * 2, !withoutLeader.contains(address) else {
+      return .granted
+    }
     return .failed(retryAt: heard + timings.heartbeatTimeout * 2)
   }
 
-  /// A server of the old generation stands in our term, because it refused us while it still knew the old leader. It
-  /// would do so for a second or two; the next term has its vote at once.
-  mutating func voteIsSplit(with candidate: String, at now: Instant, effects: inout Effects) {
-    guard role == .candidate, withoutPreVote.contains(candidate) else { return }
+  /// A server of the old generation stands, in our term or with an older log than ours: it cannot have our vote, but
+  /// since it has no leader any more we can have its vote, in the next term. Left alone it would stand in vain for a
+  /// second or two, again and again, and each time its higher term would stop us.
+  mutating func notePeerWithoutLeader(_ address: String, at now: Instant, effects: inout Effects) {
+    guard withoutPreVote.contains(address), mayCampaign else { return }
+    withoutLeader.insert(address)
     electionDeadline = min(electionDeadline, now + effects.random.interval(.zero, timings.campaignStagger))
   }
 
@@ -224,7 +228,7 @@ extension RaftMachine {
       let server = ballot.votes[position].server
       ballot.votes[position].answer = .waiting
       if ballot.isPreVote, withoutPreVote.contains(server.address) {
-        ballot.votes[position].answer = presumedAnswer(at: now)
+        ballot.votes[position].answer = presumedAnswer(of: server.address, at: now)
       } else if ballot.isPreVote {
         let request = RequestPreVoteRequest(
           header: header, term: ballot.term, lastIndex: log.lastIndex, lastTerm: log.lastTerm)

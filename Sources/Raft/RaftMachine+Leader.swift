@@ -8,6 +8,7 @@ extension RaftMachine {
     role = .leader
     ballot = Ballot()
     earlyUntil = nil
+    withoutLeader = []
     leadership = Leadership()
     for server in history.latest.servers where !configuration.isSelf(server) {
       leadership.peers.append(PeerProgress(server, nextIndex: log.lastIndex.next, at: now))

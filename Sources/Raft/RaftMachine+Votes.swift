@@ -24,12 +24,15 @@ extension RaftMachine {
     if request.term > term { becomeFollower(term: request.term, at: now, effects: &effects) }
     if standing == .nonvoter { return refuseVote(token) }
     if let vote = hardState.vote {
-      if vote != candidate, (log.lastTerm, log.lastIndex) >= (request.lastTerm, request.lastIndex) {
-        voteIsSplit(with: candidate, at: now, effects: &effects)
+      if vote == configuration.address, (log.lastTerm, log.lastIndex) >= (request.lastTerm, request.lastIndex) {
+        notePeerWithoutLeader(candidate, at: now, effects: &effects)
       }
       return vote == candidate ? grantVote(token) : refuseVote(token)
     }
-    guard isUpToDate(request.lastIndex, request.lastTerm) else { return refuseVote(token) }
+    guard isUpToDate(request.lastIndex, request.lastTerm) else {
+      notePeerWithoutLeader(candidate, at: now, effects: &effects)
+      return refuseVote(token)
+    }
     persist(HardState(term: term, vote: candidate))
     lastContact = now
     restartElectionTimer(at: now, effects: &effects)

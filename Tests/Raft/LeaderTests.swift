@@ -81,6 +81,20 @@ import Wire
     #expect(node.machine.role == .candidate && node.machine.term == 3)
   }
 
+  /// Its log is too old, so it must vote for us; its higher term does not start our timer again.
+  @Test func anOldPeerThatStandsInVainIsAskedForItsVoteSoon() throws {
+    var node = try MachineFixture(voters: 3, log: [.command(2, 1)])
+    _ = node.heartbeat(1)
+    node.machine.leaderIsGone(address: MachineFixture.address(2), at: node.now, effects: &node.effects)
+    node.timeout(after: .milliseconds(200))
+    let (_, id, exchange) = node.takeRequests()[1]
+    node.machine.handleFailure(of: exchange, with: id, closed: true, at: node.now, effects: &node.effects)
+    #expect(node.machine.role == .preCandidate)
+    #expect(node.vote(5, for: 3, last: 1, 1)?.granted == false)
+    node.timeout(after: node.machine.timings.campaignStagger)
+    #expect(node.machine.role == .candidate && node.machine.term == 6)
+  }
+
   @Test func peersOfTheNewGenerationThatCloseDoNot() throws {
     var node = try MachineFixture(voters: 2)
     node.machine.noteIdentity(MachineFixture.header(2))
