@@ -90,11 +90,11 @@ final class MixedRegion {
 
   // MARK: Clients
 
-  /// Starts to register clients at all servers in turn, each until it is confirmed.
-  func register(_ count: Int) throws {
+  /// Starts to register clients at these servers (all, if none are named) in turn, each until it is confirmed.
+  func register(_ count: Int, at named: [RegionServer] = []) throws {
     try wait("the registrar") { try registrar.ask("/state", on: stage) != nil }
     registered += count
-    let addresses = servers.map(\.rpcAddress).joined(separator: ",")
+    let addresses = (named.isEmpty ? servers : named).map(\.rpcAddress).joined(separator: ",")
     _ = try registrar.ask("/register?at=\(addresses)&prefix=to-\(registered)&count=\(count)", "POST", on: stage)
   }
 
