@@ -235,7 +235,10 @@ private struct AgentStart {
   private func makeClient(
     _ storage: ClientStorage, _ resolved: ResolvedAddresses, at now: Instant, _ effects: inout Effects
   ) throws(StartFailure) -> ClientMachine {
-    let persisted = try StartFailure.reporting { () throws(DurableError) in try storage.load() }
+    let machine = HostSystem.machineID ?? ""
+    let persisted = try StartFailure.reporting { () throws(DurableError) in
+      try storage.load(machineID: machine)
+    }
     var node = NodeDescription(
       id: persisted.nodeID, secretID: persisted.secretID, name: configuration.name,
       datacenter: configuration.datacenter, httpAddress: "\(resolved.advertiseHTTP)")
@@ -251,6 +254,7 @@ private struct AgentStart {
     }
     var result = ClientConfiguration(node: node)
     result.region = configuration.region
+    result.machineID = machine
     result.servesStatistics = true
     if configuration.server != nil { result.servers = [resolved.advertiseRPC] }
     for endpoint in configuration.client?.servers ?? [] {

@@ -12,6 +12,8 @@ public struct AgentPlan: Sendable {
   public var host: IPAddress
   public var server: ServerPlan?
   public var client: ClientPlan?
+  /// What tells the machine from its clones; empty: nothing does.
+  public var machineID = ""
 
   public struct ServerPlan: Sendable {
     public var bootstrapExpect: Int
@@ -81,6 +83,7 @@ public struct AgentPlan: Sendable {
     ]
     var result = ClientConfiguration(node: node)
     result.region = region
+    result.machineID = machineID
     result.servesStatistics = true
     result.servers = (server == nil ? [] : [rpcAddress]) + plan.servers
     return result
