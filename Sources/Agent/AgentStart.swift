@@ -206,6 +206,7 @@ private struct AgentStart {
     result.bootstrapExpect = settings.bootstrapExpect
     result.bootstrapExpectPlace = configuration.loadedFiles.isEmpty ? "--bootstrap-expect" : "server.bootstrap_expect"
     result.isVoter = !settings.isNonVoter
+    result.isWitness = settings.isWitness
     result.raftProtocol = settings.raftProtocol
     result.raftMultiplier = settings.raftMultiplier
     result.raftLimits.snapshotThreshold = settings.raftSnapshotThreshold

@@ -19,6 +19,7 @@ public struct AgentPlan: Sendable {
     public var bootstrapExpect: Int
     /// `retry_join`
     public var join: [SocketAddress]
+    public var isWitness = false
     /// `redundancy_zone`; with any the autopilot is told to mind them.
     public var zone = ""
     /// `raft_snapshot_threshold`
@@ -65,6 +66,7 @@ public struct AgentPlan: Sendable {
       rpcAdvertise: rpcAddress)
     result.bootstrapExpect = plan.bootstrapExpect
     result.redundancyZone = plan.zone
+    result.isWitness = plan.isWitness
     result.raftLimits.snapshotThreshold = plan.snapshotThreshold
     result.snapshotInterval = plan.snapshotInterval
     result.autopilot.enableRedundancyZones = !plan.zone.isEmpty

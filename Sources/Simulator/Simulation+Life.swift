@@ -134,6 +134,9 @@ extension Simulation {
     agent.clockSkew = agent.clockSkew + jump
   }
 
+  /// Precondition: it was never started.
+  public func makeWitness(_ agent: VirtualAgent) { agent.plan.server?.isWitness = true }
+
   /// Puts a server into a redundancy zone. Precondition: it was never started.
   public func place(_ agent: VirtualAgent, inZone zone: String) { agent.plan.server?.zone = zone }
 
