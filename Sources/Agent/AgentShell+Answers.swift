@@ -93,6 +93,8 @@ extension AgentShell {
       "last_snapshot_term": "\(raft.snapshotTerm)", "latest_configuration": "[\(servers.joined(separator: " "))]",
       "latest_configuration_index": "\(raft.configurationIndex)", "last_contact": contact,
       "num_peers": "\(max(0, raft.configuration.voterCount - (raft.isVoter ? 1 : 0)))",
+      "heartbeat_timeout": Self.duration(raft.heartbeatTimeout),
+      "election_timeout": Self.duration(raft.electionTimeout),
       "protocol_version": "\(server.configuration.raftProtocol)", "protocol_version_min": "0",
       "protocol_version_max": "3", "snapshot_version_min": "0", "snapshot_version_max": "1",
     ]
@@ -100,10 +102,13 @@ extension AgentShell {
 
   private func serfStatistics(_ server: ServerMachine) -> [String: String] {
     let members = server.membership.members
+    let clocks = server.membership.clocks
+    let queues = server.membership.queueDepths
     return [
       "members": "\(members.count)", "failed": "\(members.count { $0.status == .failed })",
-      "left": "\(members.count { $0.status == .left })", "health_score": "0", "member_time": "0", "event_time": "0",
-      "query_time": "0", "intent_queue": "0", "event_queue": "0", "query_queue": "0",
+      "left": "\(members.count { $0.status == .left })", "health_score": "\(server.membership.gossip.awareness)",
+      "member_time": "\(clocks.members)", "event_time": "\(clocks.events)", "query_time": "\(clocks.queries)",
+      "intent_queue": "\(queues.intents)", "event_queue": "\(queues.events)", "query_queue": "\(queues.queries)",
       "encrypted": "\(server.membership.gossip.cipher != nil)",
       "coordinate_resets": "0",
     ]

@@ -4,6 +4,7 @@ import Client
 import Configuration
 import Durable
 import Reactor
+import Security
 
 /// What the client machine wants done outside.
 extension AgentShell {
@@ -23,6 +24,8 @@ extension AgentShell {
         try notifier.status("client registered, \(servers.count) servers known")
       }
     case .resolve(let names): for name in names { resolve(name) }
+    case .identityWanted: takeNewIdentity()
+    case .identityChanged: saveClientState()
     case .connectedTo: break
     case .statisticsRequested(let request):
       let reply = hostStatistics
@@ -39,6 +42,14 @@ extension AgentShell {
       follow(.client(handle), level: level, json: json, plain: plain)
     case .monitorEnded(let handle): unfollow(.client(handle))
     }
+  }
+
+  private func takeNewIdentity() {
+    guard let node = SecureRandom.uuid(), let secret = SecureRandom.uuid() else {
+      return effects.log.log(.error, "client", "the system gives no random bytes for a new identity")
+    }
+    client?.adopt(nodeID: node, secretID: secret, at: loop.now, effects: &effects)
+    drainClient()
   }
 
   private func discover(_ entry: JoinEntry) {

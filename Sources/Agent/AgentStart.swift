@@ -206,6 +206,7 @@ private struct AgentStart {
     result.bootstrapExpect = settings.bootstrapExpect
     result.bootstrapExpectPlace = configuration.loadedFiles.isEmpty ? "--bootstrap-expect" : "server.bootstrap_expect"
     result.isVoter = !settings.isNonVoter
+    result.isWitness = settings.isWitness
     result.raftProtocol = settings.raftProtocol
     result.raftMultiplier = settings.raftMultiplier
     result.raftLimits.snapshotThreshold = settings.raftSnapshotThreshold
@@ -235,7 +236,10 @@ private struct AgentStart {
   private func makeClient(
     _ storage: ClientStorage, _ resolved: ResolvedAddresses, at now: Instant, _ effects: inout Effects
   ) throws(StartFailure) -> ClientMachine {
-    let persisted = try StartFailure.reporting { () throws(DurableError) in try storage.load() }
+    let machine = HostSystem.machineID ?? ""
+    let persisted = try StartFailure.reporting { () throws(DurableError) in
+      try storage.load(machineID: machine)
+    }
     var node = NodeDescription(
       id: persisted.nodeID, secretID: persisted.secretID, name: configuration.name,
       datacenter: configuration.datacenter, httpAddress: "\(resolved.advertiseHTTP)")
@@ -251,6 +255,7 @@ private struct AgentStart {
     }
     var result = ClientConfiguration(node: node)
     result.region = configuration.region
+    result.machineID = machine
     result.servesStatistics = true
     if configuration.server != nil { result.servers = [resolved.advertiseRPC] }
     for endpoint in configuration.client?.servers ?? [] {

@@ -16,7 +16,7 @@ final class ClientStorage {
   }
 
   /// The identity of the last life, or a new one from the operating system's randomness: the secret is one.
-  func load() throws(DurableError) -> ClientPersistedState {
+  func load(machineID: String) throws(DurableError) -> ClientPersistedState {
     if let bytes = try file?.readChecked() {
       do throws(WireError) { return try ClientPersistedState(decoding: bytes.bytes) } catch {
         throw .damaged(path: file?.path ?? "", what: "it cannot be decoded (\(error))")
@@ -26,7 +26,7 @@ final class ClientStorage {
       throw .failed(
         operation: "draw an identity for", path: file?.path ?? "the client", reason: "the system gives no random bytes")
     }
-    let state = ClientPersistedState(nodeID: node, secretID: secret)
+    let state = ClientPersistedState(nodeID: node, secretID: secret, machineID: machineID)
     try file?.replaceChecked(state.encoded())
     return state
   }

@@ -7,6 +7,8 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var region = "global"
   /// The machine as it is registered; `id`, `secretID` and `status` are set by the client itself.
   public var node: NodeDescription
+  /// What tells this machine from its clones; empty: nothing does.
+  public var machineID = ""
   /// Servers given as addresses, in the order to be tried.
   public var servers: [SocketAddress] = []
   /// Servers given by name, as the operator wrote them; the shell resolves them on demand.

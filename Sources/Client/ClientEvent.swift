@@ -7,6 +7,11 @@ public enum ClientEvent: Hashable, Sendable {
   case registered
   /// The server list is another one: keep `ClientMachine.persisted` on disk.
   case serversChanged([SocketAddress])
+  /// Another agent lives under our identity, which was made on another machine: ours is the copy. Call `adopt` with a
+  /// new one.
+  case identityWanted
+  /// The identity is another one: keep `ClientMachine.persisted` on disk.
+  case identityChanged
   /// Look these names up and answer each with `handleResolved`.
   case resolve([String])
   /// A session with a server exists.

@@ -68,6 +68,11 @@ extension ClientMachine {
     }
   }
 
+  mutating func endPoll(at now: Instant, effects: inout Effects) {
+    if let call = poll.call { rpc.cancel(call, at: now, effects: &effects) }
+    poll = AllocationPoll()
+  }
+
   private mutating func failPoll(_ error: String, at now: Instant, effects: inout Effects) {
     poll.nextAt = now + poll.backoff.next(using: &effects.random)
     effects.log.log(.debug, Self.logModule, "error querying node allocations", ["error": error])

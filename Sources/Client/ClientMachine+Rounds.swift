@@ -190,11 +190,15 @@ extension ClientMachine {
     case .heartbeat where text.contains(Self.nodeNotFound):
       registerAgain(at: now, effects: &effects)
     case .registration, .heartbeat:
+      if text.contains(NodeIDTaken.prefix), isCopy { emit(.identityWanted) }
       let wait = backoff.next(using: &effects.random)
       nextRound = now + wait
       logFailure(kind, text, wait, &effects)
     }
   }
+
+  /// The identity was made on another machine. Disks do move, so that alone means nothing.
+  private var isCopy: Bool { !configuration.machineID.isEmpty && persisted.machineID != configuration.machineID }
 
   static let nodeNotFound = "node not found"
   static let secretMismatch = "node secret ID does not match"

@@ -57,6 +57,7 @@ public struct ClientMachine: Sendable {
   ) {
     self.configuration = configuration
     self.persisted = persisted
+    if persisted.machineID.isEmpty { self.persisted.machineID = configuration.machineID }
     rpc = RPCMachine(configuration: configuration.rpc)
     servers = ServerList(configuration.servers + persisted.servers)
     status = ClientStatus(
@@ -131,8 +132,7 @@ public struct ClientMachine: Sendable {
     isStopped = true
     nextRound = nil
     endRound(at: now, effects: &effects)
-    if let call = poll.call { rpc.cancel(call, at: now, effects: &effects) }
-    poll = AllocationPoll()
+    endPoll(at: now, effects: &effects)
     for forward in forwards {
       if let call = forward.call { rpc.cancel(call, at: now, effects: &effects) }
     }
@@ -142,6 +142,23 @@ public struct ClientMachine: Sendable {
     for follower in followers { rpc.resetStream(follower.handle, at: now, effects: &effects) }
     followers = []
     events = []
+  }
+
+  /// Goes on as somebody else: both are UUID texts of 36 characters. The answer to `.identityWanted`.
+  public mutating func adopt(nodeID: String, secretID: String, at now: Instant, effects: inout Effects) {
+    guard !isStopped else { return }
+    effects.log.log(
+      .warn, Self.logModule, "another machine lives under this node id, of which this disk is a copy: taking a new one",
+      ["old_id": persisted.nodeID, "new_id": nodeID])
+    persisted = ClientPersistedState(
+      nodeID: nodeID, secretID: secretID, machineID: configuration.machineID, servers: persisted.servers)
+    emit(.identityChanged)
+    endPoll(at: now, effects: &effects)
+    endRound(at: now, effects: &effects)
+    status.isRegistered = false
+    status.lastHeartbeat = nil
+    backoff.reset()
+    nextRound = now
   }
 
   /// Answers a request of a server; `body` appends exactly one encoded value. Ignored when the request is gone.

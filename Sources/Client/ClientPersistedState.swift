@@ -6,13 +6,16 @@ public struct ClientPersistedState: Hashable, Sendable {
   /// UUID texts of 36 characters.
   public var nodeID: String
   public var secretID: String
+  /// The machine on which this identity was made; empty: not known.
+  public var machineID = ""
   /// The last list a server gave; tried beside the configured ones.
   public var servers: [SocketAddress] = []
 
   /// The identity is made by the shell, from the operating system's randomness: the secret is one.
-  public init(nodeID: String, secretID: String, servers: [SocketAddress] = []) {
+  public init(nodeID: String, secretID: String, machineID: String = "", servers: [SocketAddress] = []) {
     self.nodeID = nodeID
     self.secretID = secretID
+    self.machineID = machineID
     self.servers = servers
   }
 
@@ -21,11 +24,13 @@ public struct ClientPersistedState: Hashable, Sendable {
     var reader = MessagePackReader(bytes)
     var node = ""
     var secret = ""
+    var machine = ""
     var list: [SocketAddress] = []
     for _ in 0..<(try reader.readMapHeader()) {
       switch try reader.readRaw() {
       case "NodeID": node = try reader.readString()
       case "SecretID": secret = try reader.readString()
+      case "MachineID": machine = try reader.readString()
       case "Servers":
         for _ in 0..<(try reader.readArrayHeader()) {
           let text = try reader.readString()
@@ -35,16 +40,18 @@ public struct ClientPersistedState: Hashable, Sendable {
       }
     }
     guard node.utf8.count == 36, secret.utf8.count == 36 else { throw .malformed }
-    self.init(nodeID: node, secretID: secret, servers: list)
+    self.init(nodeID: node, secretID: secret, machineID: machine, servers: list)
   }
 
   public func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes.packMapHeader(3)
+    bytes.packMapHeader(4)
     bytes.pack("NodeID")
     bytes.pack(nodeID)
     bytes.pack("SecretID")
     bytes.pack(secretID)
+    bytes.pack("MachineID")
+    bytes.pack(machineID)
     bytes.pack("Servers")
     bytes.pack(servers.map(\.description))
     return bytes

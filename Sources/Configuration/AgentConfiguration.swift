@@ -96,6 +96,7 @@ public struct ServerSettings: Hashable, Sendable {
   public var nodeGCThreshold: Interval
   public var authoritativeRegion: String
   public var isNonVoter: Bool
+  public var isWitness: Bool
   public var redundancyZone: String?
   public var upgradeVersion: String?
 }

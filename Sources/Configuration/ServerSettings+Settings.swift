@@ -47,6 +47,16 @@ extension ServerSettings {
     nodeGCThreshold = settings.duration("server.node_gc_threshold") ?? .hours(24)
     authoritativeRegion = settings.text("server.authoritative_region") ?? region
     isNonVoter = settings.boolean("server.non_voting_server") ?? false
+    isWitness = settings.boolean("server.witness") ?? false
+    if isWitness, isNonVoter {
+      throw settings.refused(
+        "a witness votes, and non_voting_server = true says that it does not; remove one of them", "server.witness")
+    }
+    if isWitness, bootstrapExpect == 1 {
+      throw settings.refused(
+        "a witness cannot be a cluster of its own; raise bootstrap_expect to the number of servers, itself included",
+        "server.witness")
+    }
     redundancyZone = settings.text("server.redundancy_zone")
     upgradeVersion = settings.text("server.upgrade_version")
   }

@@ -49,6 +49,9 @@ public struct GossipConfiguration: Sendable {
   /// this long, twice as long after each further death; nil: always at once. Never a neighbour.
   public var probation: Interval? = .seconds(60)
   public var probationMemory: Interval = .minutes(10)
+  /// In a large pool, the health score also stretches the time between probes and the wait for a direct ack, as in the
+  /// Lifeguard paper, and not only the whole of a probe, as in memberlist.
+  public var stretchesPeriods = true
   /// A pool of more nodes is a large one. In a small one everybody watches everybody, and a server that is back is
   /// wanted at once.
   public var smallPoolMaximum = 32

@@ -56,12 +56,16 @@ extension GossipMachine {
     }
     guard now >= self[reach].next else { return }
     // Missed ticks are not made up, and a tick during a stretched probe is skipped.
-    let interval = probeInterval(reach)
+    let interval = probeInterval(reach) * periodStretch
     self[reach].next += interval
     if self[reach].next <= now { self[reach].next = now + interval }
     guard self[reach].current == nil, let node = nextTarget(reach, at: now, effects: &effects) else { return }
     startProbe(of: node, reach, at: now, above: &above, effects: &effects)
   }
+
+  /// Somebody who is slow himself accuses others more rarely and later. In a small pool there are not enough others to
+  /// find a crash in his place.
+  private var periodStretch: Int { configuration.stretchesPeriods && isLargePool ? awareness + 1 : 1 }
 
   private mutating func nextTarget(_ reach: Reach, at now: Instant, effects: inout Effects) -> Int? {
     switch reach {
@@ -91,7 +95,8 @@ extension GossipMachine {
     let sequence = nextSequence()
     let interval = probeInterval(reach) * (awareness + 1)
     self[reach].current = Probe(
-      node: id, sequence: sequence, sent: now, directDeadline: now + probeTimeout(reach),
+      node: id, sequence: sequence, sent: now,
+      directDeadline: now + probeTimeout(reach) * periodStretch,
       finalDeadline: now + interval, nextPing: now + pingInterval(reach))
     sendPing(reach, above: &above, effects: &effects)
   }

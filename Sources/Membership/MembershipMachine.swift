@@ -92,6 +92,16 @@ public struct MembershipMachine {
     return serf.members[id ?? 0].member
   }
 
+  /// Lamport times of members, events and queries (gossip.md 6.4).
+  public var clocks: (members: UInt64, events: UInt64, queries: UInt64) {
+    (serf.clock.time, serf.eventClock.time, serf.queryClock.time)
+  }
+
+  /// Messages that still spread.
+  public var queueDepths: (intents: Int, events: Int, queries: Int) {
+    (serf.intentQueue.count, serf.eventQueue.count, serf.queryQueue.count)
+  }
+
   /// Number of members in any status.
   public var memberCount: Int { serf.members.count }
 

@@ -86,7 +86,14 @@ extension RaftMachine {
     lastContact = now
     earlyUntil = nil
     withoutLeader = []
+    pace.heardFromLeader(term, at: now)
+    tellPace(&effects)
     restartElectionTimer(at: now, effects: &effects)
+  }
+
+  mutating func tellPace(_ effects: inout Effects) {
+    guard let news = pace.takeNews() else { return }
+    effects.log.log(.info, "nomad.raft", "timeouts follow what is seen here", news)
   }
 
   /// `nil` when the log holds this entry, or has it in its snapshot; otherwise the last index worth trying.

@@ -104,14 +104,14 @@ extension RaftMachine {
     for peer in leadership.peers where peer.server.isVoter && peer.departsAt == nil {
       if let id {
         if peer.server.id == id { best = peer }
-      } else if now - peer.lastContact < timings.leaderLeaseTimeout,
+      } else if now - peer.lastContact < pace.quorumTimeout,
         peer.matchIndex > best?.matchIndex ?? 0
       {
         best = peer
       }
     }
     guard let best else { throw .noTransferTarget }
-    leadership.transfer = Leadership.Transfer(target: best.server.id, deadline: now + timings.electionTimeout)
+    leadership.transfer = Leadership.Transfer(target: best.server.id, deadline: now + pace.electionTimeout)
     effects.log.log(.info, "nomad.raft", "starting leadership transfer", ["id": best.server.id])
     continueTransfer(at: now)
   }

@@ -50,8 +50,8 @@ extension RaftMachine {
     guard role == .follower, leader == nil, mayCampaign, !isHalted else { return }
     let rank = history.latest.servers.reduce(0) { $0 + ($1.isVoter && $1.id < configuration.id ? 1 : 0) }
     earlyUntil = now + timings.heartbeatTimeout * 2
-    electionDeadline = now + timings.campaignStagger * min(rank, 8)
-    if rank == 0 { electionTimeout(at: now, effects: &effects) }
+    electionDeadline = now + timings.campaignStagger * (configuration.standsLast ? 16 : min(rank, 8))
+    if rank == 0, !configuration.standsLast { electionTimeout(at: now, effects: &effects) }
   }
 
   /// A connection of the leader ended, as it does when its process dies.
@@ -67,7 +67,8 @@ extension RaftMachine {
     effects.log.log(.warn, "nomad.raft", "leader refuses connections, starting election early", ["leader": address])
     setLeader(nil)
     earlyUntil = now + timings.heartbeatTimeout
-    electionDeadline = now + effects.random.interval(.zero, timings.campaignStagger)
+    let wait = configuration.standsLast ? timings.heartbeatTimeout : .zero
+    electionDeadline = now + wait + effects.random.interval(.zero, timings.campaignStagger)
   }
 
   mutating func electionTimeout(at now: Instant, effects: inout Effects) {
@@ -94,7 +95,7 @@ extension RaftMachine {
   }
 
   private mutating func setRoundDeadline(at now: Instant, effects: inout Effects) {
-    var length = timings.electionTimeout
+    var length = pace.electionTimeout
     if let early = earlyUntil, now < early { length = timings.campaignStagger }
     electionDeadline = now + effects.random.interval(length, length + (timings.timeoutSpread ?? length))
   }
@@ -113,6 +114,7 @@ extension RaftMachine {
     role = .preCandidate
     setRoundDeadline(at: now, effects: &effects)
     ballot = makeBallot(term: term.next, isPreVote: true)
+    pace.startedRound(ballot.term, isPreVote: true, at: now)
     // A question that is still open is not asked twice.
     for vote in asked.votes where asked.term == ballot.term && vote.answer == .waiting {
       ballot.record(.waiting, from: vote.server.id)
@@ -125,6 +127,7 @@ extension RaftMachine {
   mutating func handlePreVoteReply(
     _ reply: RaftReply, from id: String, asked: Term, at now: Instant, effects: inout Effects
   ) {
+    pace.answered(asked, isPreVote: true, at: now)
     guard role == .preCandidate, ballot.term == asked else { return }
     guard case .requestPreVote(let response)? = reply.response, reply.error.isEmpty else {
       // A node that does not know the question would vote: the real election decides.
@@ -146,6 +149,7 @@ extension RaftMachine {
     persist(HardState(term: term.next, vote: configuration.address))
     ballot = makeBallot(term: term, isPreVote: false)
     ballot.isTransfer = transfer
+    pace.startedRound(term, isPreVote: false, at: now)
     setRoundDeadline(at: now, effects: &effects)
     effects.log.log(.info, "nomad.raft", "entering candidate state", ["term": "\(term)"])
     guard let ticket = hardTicket else { preconditionFailure("the hard state was just issued") }
@@ -153,6 +157,7 @@ extension RaftMachine {
   }
 
   mutating func requestVotes(term asked: Term, at now: Instant, effects: inout Effects) {
+    pace.answered(asked, isPreVote: false, at: now)
     guard role == .candidate, term == asked else { return }
     retryBallot(at: now, effects: &effects)
     countVotes(at: now, effects: &effects)
@@ -161,6 +166,8 @@ extension RaftMachine {
   mutating func handleVoteReply(
     _ reply: RaftReply, from id: String, asked: Term, at now: Instant, effects: inout Effects
   ) {
+    pace.answered(asked, isPreVote: false, at: now)
+    tellPace(&effects)
     guard role == .candidate, term == asked else { return }
     guard case .requestVote(let response)? = reply.response, reply.error.isEmpty else {
       return ballot.record(.failed(retryAt: now + timings.retryDelayMax), from: id)
@@ -205,6 +212,7 @@ extension RaftMachine {
   mutating func notePeerWithoutLeader(_ address: String, at now: Instant, effects: inout Effects) {
     guard withoutPreVote.contains(address), mayCampaign else { return }
     withoutLeader.insert(address)
+    guard !configuration.standsLast else { return }
     electionDeadline = min(electionDeadline, now + effects.random.interval(.zero, timings.campaignStagger))
   }
 

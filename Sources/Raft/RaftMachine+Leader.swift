@@ -78,7 +78,7 @@ extension RaftMachine {
 
   /// When a majority has not answered for the lease, and leadership ends.
   private var leaseEnd: Instant {
-    quorumValue(own: .distantFuture, none: .start) { $0.lastContact } + timings.leaderLeaseTimeout
+    quorumValue(own: .distantFuture, none: .start) { $0.lastContact } + pace.quorumTimeout
   }
 
   var leaderDeadline: Instant {
@@ -143,6 +143,7 @@ extension RaftMachine {
     if response.term > term { return becomeFollower(term: response.term, at: now, effects: &effects) }
     // Any answer counts as contact; success says nothing about the log.
     leadership.peers[position].lastContact = now
+    pace.noteRoundTrip(now - leadership.peers[position].heartbeatSentAt, at: now)
     if response.success {
       leadership.peers[position].followedAt =
         flaw == .leaseFromArrival ? now : leadership.peers[position].heartbeatSentAt

@@ -21,6 +21,8 @@ struct RaftMachine {
   var electionDeadline: Instant
   /// Last success of a leader with us.
   var lastContact: Instant?
+  /// The timeouts that hold here.
+  var pace: RaftPace
   /// Votes of the round under way, while role is candidate or pre-candidate.
   var ballot = Ballot()
   /// Replication state, while role is leader.
@@ -73,6 +75,7 @@ struct RaftMachine {
     history = ConfigurationHistory(
       state.snapshot?.configuration ?? RaftConfiguration(), at: state.snapshot?.configurationIndex ?? 0)
     electionDeadline = now
+    pace = RaftPace(configuration.timings)
     discardLogBehindSnapshot()
     try restoreHistory()
     // A log from a higher term than the stored one cannot be: the term is written first.
@@ -153,8 +156,11 @@ struct RaftMachine {
     events.append(.leaderChanged(new))
   }
 
+  /// So many times longer waits who stands last, so that others get two rounds before.
+  static let lastFactor = 4
+
   mutating func restartElectionTimer(at now: Instant, effects: inout Effects) {
-    let shortest = timings.heartbeatTimeout
+    let shortest = pace.heartbeatTimeout * (configuration.standsLast ? Self.lastFactor : 1)
     electionDeadline = now + effects.random.interval(shortest, shortest + (timings.timeoutSpread ?? shortest))
   }
 

@@ -238,6 +238,10 @@ public struct RaftNode {
   /// Entries that are appended and not committed, for statistics (`fsm_pending`).
   public var uncommittedCount: Int { machine.log.lastIndex - machine.commitIndex }
 
+  /// The timeouts that hold now, which may be longer than the configured ones.
+  public var heartbeatTimeout: Interval { machine.pace.heartbeatTimeout }
+  public var electionTimeout: Interval { machine.pace.electionTimeout }
+
   /// Time since the leader was heard; zero on the leader itself, `nil` when none was ever heard.
   public func lastContact(at now: Instant) -> Interval? {
     if machine.role == .leader { return .zero }
@@ -258,6 +262,7 @@ public struct RaftNode {
   /// Moves what arrived to the machine and what it wants said to the connections, until nothing is left.
   private mutating func settle(at now: Instant, effects: inout Effects) {
     while !transport.arrivals.isEmpty || !machine.outputs.isEmpty {
+      transport.electionTimeout = machine.pace.electionTimeout
       let outputs = machine.outputs
       machine.outputs.removeAll(keepingCapacity: true)
       for output in outputs { carryOut(output, at: now, effects: &effects) }

@@ -11,17 +11,21 @@ public struct RaftNodeConfiguration: Hashable, Sendable {
   public var protocolVersion: Int64
   public var timings: RaftTimings
   public var limits: RaftLimits
+  /// Stands for election only when everybody else had ample time to.
+  public var standsLast: Bool
   /// What a simulation does differently; nothing in a server.
   package var rehearsal = Rehearsal()
 
   public init(
-    id: String, address: String, protocolVersion: Int64 = 3, multiplier: Int = 1, limits: RaftLimits = RaftLimits()
+    id: String, address: String, protocolVersion: Int64 = 3, multiplier: Int = 1, limits: RaftLimits = RaftLimits(),
+    standsLast: Bool = false
   ) {
     self.id = id
     self.address = address
     self.protocolVersion = protocolVersion
     self.timings = RaftTimings(multiplier: multiplier)
     self.limits = limits
+    self.standsLast = standsLast
   }
 
   var header: RaftHeader {
@@ -36,15 +40,19 @@ public struct RaftNodeConfiguration: Hashable, Sendable {
   }
 }
 
-/// Timers (raft.md 5.1), all multiplied by the operator's `raft_multiplier`.
+/// Timers (raft.md 5.1), all multiplied by the operator's `raft_multiplier`. Where peers or the disk are slow the first
+/// three, and how long a vote is waited for, are longer than that: see `RaftPace`.
 public struct RaftTimings: Hashable, Sendable {
   /// A follower that hears nothing for a random one to two times this long asks for votes.
   public var heartbeatTimeout = Interval.seconds(1)
   /// A round of votes lasts a random one to two times this long.
   public var electionTimeout = Interval.seconds(1)
+  /// Whether timeouts follow what is seen; not in an experiment about the timeouts themselves.
+  package var isAdaptive = true
   /// How much longer than the shortest the two timeouts above may be; nil: twice as long.
   public var timeoutSpread: Interval?
-  /// How long an answer of a voter is waited for before its connection counts as broken; nil: `electionTimeout`.
+  /// How long an answer of a voter is waited for before its connection counts as broken; nil: `electionTimeout`, and
+  /// three times that for what has to be stored first.
   public var votePatience: Interval?
   /// A leader that a majority did not answer for this long steps down.
   public var leaderLeaseTimeout = Interval.milliseconds(500)

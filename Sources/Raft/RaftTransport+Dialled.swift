@@ -64,8 +64,8 @@ extension RaftTransport {
       append.isHeartbeat ? timings.heartbeatTimeout : timings.ioTimeout
     case .installSnapshot(let snapshot):
       timings.ioTimeout * max(1, snapshot.state.count / 262_144)
-    case .requestVote, .requestPreVote, .timeoutNow:
-      timings.votePatience ?? timings.electionTimeout
+    case .requestPreVote, .timeoutNow: timings.votePatience ?? electionTimeout
+    case .requestVote: timings.votePatience ?? electionTimeout * 3
     }
   }
 

@@ -18,6 +18,8 @@ struct RaftTransport {
   }
 
   let timings: RaftTimings
+  /// As it holds now.
+  var electionTimeout: Interval
   let limits: RaftLimits
   var channels: [DialledChannel] = []
   var accepted: [ConnectionID: AcceptedConnection] = [:]
@@ -33,6 +35,7 @@ struct RaftTransport {
 
   init(timings: RaftTimings, limits: RaftLimits) {
     self.timings = timings
+    electionTimeout = timings.electionTimeout
     self.limits = limits
   }
 

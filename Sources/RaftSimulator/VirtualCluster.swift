@@ -11,12 +11,13 @@ package struct VirtualServer {
   var effects: Effects
   var protocolVersion: Int64 = 3
   var rehearsal = Rehearsal()
+  package var isAdaptive = true
   /// Bumped at each crash, so that events of an earlier life are ignored.
   var life = 0
   var wakeAt: Instant?
   package var appliedIndex: LogIndex = 0
   var state = RegisterState()
-  var diskLatency: (Interval, Interval) = (.microseconds(100), .milliseconds(5))
+  package var diskLatency: (Interval, Interval) = (.microseconds(100), .milliseconds(5))
   /// What the next write meets.
   var nextWrite: Fault?
   var isDiskFull = false
@@ -90,7 +91,7 @@ package final class VirtualCluster {
   var byID: [[ConnectionID: Int]] = []
   private var actions: [() -> Void] = []
   var paths: [[Bool]]
-  var latency: (Interval, Interval) = (.microseconds(100), .milliseconds(3))
+  package var latency: (Interval, Interval) = (.microseconds(100), .milliseconds(3))
   /// Chance that a segment resets its connection.
   package var resetChance = 0.0
   /// Chance that a segment takes up to a second longer, which lets other connections overtake.
@@ -145,6 +146,7 @@ package final class VirtualCluster {
       id: servers[number].id, address: servers[number].address.description,
       protocolVersion: servers[number].protocolVersion, limits: limits)
     configuration.rehearsal = servers[number].rehearsal
+    configuration.timings.isAdaptive = servers[number].isAdaptive
     let disk = servers[number].disk
     do throws(RaftError) {
       servers[number].node = try RaftNode(

@@ -23,12 +23,21 @@ public enum HostSystem {
   }
 
   /// The id that Linux makes for each boot; nil where there is none.
-  public static var bootID: String? {
-    guard let file = unsafe fopen("/proc/sys/kernel/random/boot_id", "re") else { return nil }
+  public static var bootID: String? { beginning(of: "/proc/sys/kernel/random/boot_id", count: 36) }
+
+  /// The id that was made when this system was installed, 32 hexadecimal digits; nil where there is none, as in many
+  /// containers.
+  public static var machineID: String? {
+    guard let id = beginning(of: "/etc/machine-id", count: 32), id.allSatisfy(\.isHexDigit) else { return nil }
+    return id
+  }
+
+  private static func beginning(of path: String, count: Int) -> String? {
+    guard let file = unsafe fopen(path, "re") else { return nil }
     defer { unsafe fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 36)
-    let count = unsafe bytes.withUnsafeMutableBytes { unsafe fread($0.baseAddress, 1, $0.count, file) }
-    return count == bytes.count ? String(decoding: bytes, as: UTF8.self) : nil
+    var bytes = [UInt8](repeating: 0, count: count)
+    let size = unsafe bytes.withUnsafeMutableBytes { unsafe fread($0.baseAddress, 1, $0.count, file) }
+    return size == count ? String(decoding: bytes, as: UTF8.self) : nil
   }
 
   /// Addresses of the interfaces that are up, in the system's order; empty when the system refuses to tell.

@@ -10,6 +10,7 @@ struct Leadership: Sendable {
   /// A configuration change is under way; try again.
   static let retryInterval = Interval.milliseconds(50)
   static let healthInterval = Interval.seconds(2)
+  static let stepAsideInterval = Interval.milliseconds(500)
   static let collectInterval = Interval.minutes(5)
   /// Heartbeats declared missed in one turn. Many clients may fall silent at once (a switch, a change of leaders), and
   /// gossip and consensus must go on meanwhile.
@@ -46,6 +47,10 @@ struct Leadership: Sendable {
   var expiresAgainAt: Instant?
   var reconcileAt: Instant?
   var healthAt: Instant?
+  /// When a witness tries to hand over next.
+  var stepAsideAt: Instant?
+  /// A witness that nobody can take leadership from.
+  var isStopgap = false
   /// When each server, by Raft id, began to be healthy.
   var healthySince: [String: Instant] = [:]
   /// Servers that left or were forgotten, to be removed from the configuration.
@@ -54,7 +59,8 @@ struct Leadership: Sendable {
   var deadline: Instant? {
     guard isReady else { return nil }
     let expiry = timers.deadline.map { max($0, expiresAgainAt ?? $0) }
-    return earliest(earliest(earliest(expiry, arming?.at), reconcileAt), earliest(healthAt, collectAt))
+    let duties = earliest(earliest(healthAt, collectAt), stepAsideAt)
+    return earliest(earliest(earliest(expiry, arming?.at), reconcileAt), duties)
   }
 
   mutating func gone(_ entry: ServerEntry) { departed[entry.gossipName] = entry }

@@ -42,6 +42,10 @@ extension ServerMachine {
       servers: reportedServers, summary: "", remedy: "")
     if let leader = raft.leader {
       report.summary = "The leader is \(leader.address)."
+      if leadership.isStopgap {
+        report.summary = "The leader is \(leader.address), a witness, because no other voter answers."
+        report.remedy = "Start another voter."
+      }
     } else if configuration.isEmpty {
       report.summary = "There is no cluster yet: "
         + Self.text(of: bootstrap.standing, expect: self.configuration.bootstrapExpect) + "."

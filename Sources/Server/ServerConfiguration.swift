@@ -28,6 +28,8 @@ public struct ServerConfiguration: Sendable {
   /// Where the value stands (`server.hcl:4:3`, `--bootstrap-expect`), for the sentence about a mismatch.
   public var bootstrapExpectPlace: String = "bootstrap_expect"
   public var isVoter = true
+  /// Votes, and leads only while nobody else can.
+  public var isWitness = false
   public var raftProtocol: Int = 3
   public var raftMultiplier: Int = 1
   public var raftLimits = RaftLimits()

@@ -24,7 +24,13 @@ public struct ServerDirectory: Sendable {
   /// Servers of the own region, any status.
   public var local: [ServerEntry] { all.filter { $0.region == ownRegion } }
 
-  /// Alive servers of the own region: the list that clients get.
+  /// The list that clients get: without witnesses, as long as there is anybody else.
+  public var forClients: [ServerEntry] {
+    let full = localAlive.filter { !$0.isWitness }
+    return full.isEmpty ? localAlive : full
+  }
+
+  /// Alive servers of the own region.
   public var localAlive: [ServerEntry] { local.filter { $0.status == .alive } }
 
   public func alive(inRegion region: String) -> [ServerEntry] {

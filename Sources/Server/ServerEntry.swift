@@ -20,6 +20,8 @@ public struct ServerEntry: Hashable, Sendable {
   public var expect: Int
   public var bootstrapsAlone: Bool
   public var isVoter: Bool
+  /// Tag `witness`: it votes and is no server for clients.
+  public var isWitness: Bool
   /// Tag `ap_zone`: of the servers of one redundancy zone one votes. Empty: in no zone.
   public var zone: String
   /// Gossip IP and the tag `port`: where servers call it, and its Raft address.
@@ -64,6 +66,7 @@ public struct ServerEntry: Hashable, Sendable {
     cluster = tags["cluster"] ?? ""
     bootstrapsAlone = tags["bootstrap"] != nil
     isVoter = tags["nonvoter"] == nil
+    isWitness = tags["witness"] != nil
     zone = tags["ap_zone"] ?? ""
     address = SocketAddress(gossipAddress.host, port: port)
     clientAddress = SocketAddress(tags["rpc_addr"].flatMap { IPAddress($0) } ?? gossipAddress.host, port: port)
@@ -90,6 +93,7 @@ public struct ServerEntry: Hashable, Sendable {
     if configuration.bootstrapExpect != 0 { tags["expect"] = "\(configuration.bootstrapExpect)" }
     if configuration.bootstrapExpect == 1 { tags["bootstrap"] = "1" }
     if !configuration.isVoter { tags["nonvoter"] = "1" }
+    if configuration.isWitness { tags["witness"] = "1" }
     if !configuration.upgradeVersion.isEmpty { tags["ap_version"] = configuration.upgradeVersion }
     if !configuration.redundancyZone.isEmpty { tags["ap_zone"] = configuration.redundancyZone }
     return tags

@@ -78,7 +78,7 @@ extension ServerMachine {
   /// Servers came or went: bootstrap, clients and the leader's duties look again.
   mutating func directoryChanged(_ effects: inout Effects) {
     isStatusStale = true
-    clientServers = directory.localAlive.map {
+    clientServers = directory.forClients.map {
       ServerInfo(rpcAdvertiseAddress: "\($0.clientAddress)", datacenter: $0.datacenter)
     }
     checkIdentities(&effects)

@@ -11,6 +11,7 @@ extension ServerMachine {
     takeOverState(&effects)
     leadership.reconcileAt = now.instant
     leadership.healthAt = now.instant
+    if configuration.isWitness { leadership.stepAsideAt = now.instant }
     leadership.collectAt = now.instant + Leadership.collectInterval
     events.append(.leadership(true))
     retryHeld(&effects)
@@ -43,6 +44,10 @@ extension ServerMachine {
     if leadership.healthAt.map({ $0 <= instant }) ?? false {
       leadership.healthAt = instant + Leadership.healthInterval
       watchHealth(&effects)
+    }
+    if leadership.stepAsideAt.map({ $0 <= instant }) ?? false {
+      leadership.stepAsideAt = instant + Leadership.stepAsideInterval
+      stepAside(&effects)
     }
     if leadership.reconcileAt.map({ $0 <= instant }) ?? false {
       leadership.reconcileAt = instant + Leadership.reconcileInterval

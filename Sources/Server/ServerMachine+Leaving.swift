@@ -112,7 +112,7 @@ extension ServerMachine {
   private mutating func handOver(until: Instant, _ effects: inout Effects) {
     leaving = .transferring(until: until, tryAt: until)
     do throws(RaftError) {
-      try raft.transferLeadership(at: now.instant, effects: &effects)
+      try raft.transferLeadership(to: successor, at: now.instant, effects: &effects)
     } catch {
       effects.log.log(.debug, "nomad", "cannot hand leadership over yet", ["error": error.text])
       leaving.transferFailed(at: now.instant)

@@ -36,11 +36,11 @@ extension ServerMachine {
   /// What stands in the way of one server.
   func note(about entry: ServerEntry) -> String {
     if entry.raftID == configuration.raftID {
-      guard let verdict = currentVerdict else { return "" }
+      guard let verdict = currentVerdict else { return entry.isWitness ? "witness" : "" }
       return "its name is also claimed by the server at \(verdict.claimant)"
     }
     let isBlocked = datagramBlocked.contains(entry.gossipName)
-    let notes = [raftNote(entry.raftID), isBlocked ? "UDP blocked, TCP works" : ""]
+    let notes = [entry.isWitness ? "witness" : "", raftNote(entry.raftID), isBlocked ? "UDP blocked, TCP works" : ""]
     return notes.filter { !$0.isEmpty }.joined(separator: "; ")
   }
 

@@ -90,7 +90,7 @@ public struct ServerMachine {
       configuration: RaftNodeConfiguration(
         id: configuration.raftID, address: "\(configuration.raftAddress)",
         protocolVersion: Int64(configuration.raftProtocol), multiplier: configuration.raftMultiplier,
-        limits: configuration.raftLimits),
+        limits: configuration.raftLimits, standsLast: configuration.isWitness),
       restoring: restored.raft, reader: reader, at: now.instant, effects: &effects)
     membership = MembershipMachine(
       configuration: Self.membershipConfiguration(configuration, cluster: restored.state.cluster?.clusterID),

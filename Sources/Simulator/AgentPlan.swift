@@ -12,11 +12,14 @@ public struct AgentPlan: Sendable {
   public var host: IPAddress
   public var server: ServerPlan?
   public var client: ClientPlan?
+  /// What tells the machine from its clones; empty: nothing does.
+  public var machineID = ""
 
   public struct ServerPlan: Sendable {
     public var bootstrapExpect: Int
     /// `retry_join`
     public var join: [SocketAddress]
+    public var isWitness = false
     /// `redundancy_zone`; with any the autopilot is told to mind them.
     public var zone = ""
     /// `raft_snapshot_threshold`
@@ -63,6 +66,7 @@ public struct AgentPlan: Sendable {
       rpcAdvertise: rpcAddress)
     result.bootstrapExpect = plan.bootstrapExpect
     result.redundancyZone = plan.zone
+    result.isWitness = plan.isWitness
     result.raftLimits.snapshotThreshold = plan.snapshotThreshold
     result.snapshotInterval = plan.snapshotInterval
     result.autopilot.enableRedundancyZones = !plan.zone.isEmpty
@@ -81,6 +85,7 @@ public struct AgentPlan: Sendable {
     ]
     var result = ClientConfiguration(node: node)
     result.region = region
+    result.machineID = machineID
     result.servesStatistics = true
     result.servers = (server == nil ? [] : [rpcAddress]) + plan.servers
     return result

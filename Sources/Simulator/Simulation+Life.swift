@@ -125,11 +125,17 @@ extension Simulation {
     copy.disk.client = original.disk.client
   }
 
+  /// Installs the system of a machine anew: what its disk says of it from now on. Precondition: it does not run.
+  public func nameMachine(of agent: VirtualAgent, _ id: String) { agent.plan.machineID = id }
+
   /// The civil clock of the machine jumps by so much, now.
   public func jumpClock(of agent: VirtualAgent, by jump: Interval) {
     note("the clock of \(agent.plan.name) jumps by \(jump.seconds) s")
     agent.clockSkew = agent.clockSkew + jump
   }
+
+  /// Precondition: it was never started.
+  public func makeWitness(_ agent: VirtualAgent) { agent.plan.server?.isWitness = true }
 
   /// Puts a server into a redundancy zone. Precondition: it was never started.
   public func place(_ agent: VirtualAgent, inZone zone: String) { agent.plan.server?.zone = zone }

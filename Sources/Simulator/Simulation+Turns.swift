@@ -103,6 +103,13 @@ extension Simulation {
       case .serversChanged(let list):
         agent.disk.client = agent.client?.persisted
         note("\(agent.plan.name) knows servers \(list)")
+      case .identityWanted:
+        agent.client?.adopt(
+          nodeID: random.uuid(), secretID: random.uuid(), at: now, effects: &agent.effects)
+        drainClient(agent)
+      case .identityChanged:
+        agent.disk.client = agent.client?.persisted
+        note("\(agent.plan.name) has a new identity")
       case .resolve(let names):
         for name in names {
           let known = agents.first { $0.plan.name == name }.map { [$0.plan.rpcAddress] } ?? []

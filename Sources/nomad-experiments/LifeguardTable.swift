@@ -38,7 +38,7 @@ enum LifeguardTable {
 
   static let poolSize = 128
   static let length = Interval.seconds(120)
-  static let quick = Grid(members: [16], lengths: [8192, 16384], gaps: [4, 64, 256], crashes: 20)
+  static let quick = Grid(members: [16], lengths: [512, 2048, 8192, 16384], gaps: [4, 64, 1024], crashes: 20)
   static let full = Grid(
     members: [4, 16, 32], lengths: [2048, 8192, 16384, 32768], gaps: [1, 16, 64, 256, 1024, 16384], crashes: 200)
   /// False positives at all members by the number of blocked ones, read off the paper's figure 2.
@@ -164,9 +164,12 @@ enum LifeguardTable {
       \(poolSize) members on LAN timing with alpha 5, beta 6, K 3, S 8. C members at once are blocked for D, again and \
       again, with gaps of I: what they send and what is sent to them is held and passes at the end of the block. As in \
       memberlist, each of their loops (probing, gossip, exchanges) hangs in its first send; the deadline of the probe \
-      was set before, and suspicions end in time. Then it looks at what waited, 50 us for each packet (a guess; it \
-      decides how far a member gets in a short gap). A false positive is a death of a member that was never blocked, \
-      counted at every member (FP) and at those never blocked themselves (FP-). One run of two minutes for each C of \
+      was set before, and suspicions end in time. Then it looks at what waited, \
+      \(LifeguardVariant.handlingTime.nanoseconds / 1000) us for each packet (a guess; it decides how far a member \
+      gets in a short gap). LHA-Probe is the paper's: the health score stretches the time between probes and the wait \
+      for an ack as well, and not only the whole of a probe as in memberlist, with which this row hardly differs from \
+      SWIM's. A false positive is a death of a member that was never blocked, counted at every member (FP) and at \
+      those never blocked themselves (FP-). One run of two minutes for each C of \
       \(list(grid.members)), D of \(list(grid.lengths)) ms and I of \(list(grid.gaps)) ms: \(grid.anomalies.count) a \
       row, where the paper has 4,320 (C up to 32 in steps of 4, ten runs each). The last column is something else: one \
       of the members crashes, nobody is blocked, median of \(grid.crashes) crashes; the paper gives only the shares \

@@ -52,6 +52,8 @@ struct LifeguardVariant: Sendable {
       ? GossipConfiguration.lan(name: name, address: address) : .plain(name: name, address: address)
     configuration.suspicionMultiplier = alpha
     configuration.suspicionConfirmations = 3
+    // The paper's rule, for the paper's rows.
+    configuration.stretchesPeriods = hasProbe
     configuration.awarenessMaximum = hasProbe ? 9 : 1
     configuration.suspicionMaximumMultiplier = hasSuspicion ? 6 : 1
     configuration.tellsSuspects = hasBuddy

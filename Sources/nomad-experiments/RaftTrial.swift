@@ -68,6 +68,7 @@ struct RaftTrial {
       // Who was just started votes for nobody for so long, and these servers have been up for ever.
       settings.timings.leaderLeaseTimeout = min(settings.timings.leaderLeaseTimeout, row.minimum / 2)
       settings.timings.timeoutSpread = row.spread
+      settings.timings.isAdaptive = false
       settings.timings.retryDelayMax = row.minimum / 2
       // Also where an exchange takes longer than a timeout.
       settings.timings.votePatience = row.minimum + row.broadcast * 10

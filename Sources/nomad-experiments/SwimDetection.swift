@@ -103,6 +103,7 @@ extension GossipConfiguration {
     configuration.doubtsDeaths = false
     configuration.probation = nil
     configuration.removalHold = .zero
+    configuration.stretchesPeriods = false
     return configuration
   }
 }

@@ -210,6 +210,14 @@ import Testing
     let cases: [(String, String)] = [
       ("raft_protocol = 4", "26: raft_protocol is 4, and nomadd speaks 2 and 3; use 3, or remove it"),
       ("raft_protocol = 1", "26: raft_protocol is 1, and nomadd speaks 2 and 3; use 3, or remove it"),
+      (
+        "witness = true non_voting_server = true",
+        "20: a witness votes, and non_voting_server = true says that it does not; remove one of them"
+      ),
+      (
+        "witness = true bootstrap_expect = 1",
+        "20: a witness cannot be a cluster of its own; raise bootstrap_expect to the number of servers, itself included"
+      ),
       ("raft_multiplier = 11", "28: raft_multiplier cannot be 11. Must be between 1 and 10; lower it"),
       ("protocol_version = 2", "29: Protocol version '2' too high. Must be in range: [1, 1]; remove protocol_version"),
       (

@@ -87,6 +87,24 @@ import Wire
     #expect(bench.machine.awareness == 1)
   }
 
+  @Test(arguments: [(largest: 0, wait: 6), (largest: 32, wait: 3)])
+  func `a slow member of a large pool asks others later`(_ pool: (largest: Int, wait: Int64)) {
+    var bench = Bench { $0.smallPoolMaximum = pool.largest }
+    bench.alive("b", 2)
+    bench.accuse(.suspect, "us", incarnation: 1, from: "b")
+    #expect(bench.machine.awareness == 1)
+    _ = bench.takeDatagrams()
+    let end = Instant.start + .seconds(60)
+    while pings(bench.takeDatagrams()).isEmpty, bench.now < end { bench.advance(.milliseconds(10)) }
+    func dials() -> Bool {
+      bench.effects.outbox.directives.contains { if case .connect = $0 { true } else { false } }
+    }
+    bench.advance(.seconds(pool.wait) - .milliseconds(100))
+    #expect(!dials())
+    bench.advance(.milliseconds(100))
+    #expect(dials())
+  }
+
   @Test func anAckEndsTheProbe() {
     var bench = quiet([("b", 2)])
     bench.advance(.seconds(5))

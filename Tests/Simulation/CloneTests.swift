@@ -38,6 +38,48 @@ import Wire
     #expect(try node(original, story).name == "clone")
   }
 
+  /// A copied disk on a machine of its own: the copy goes on as somebody else, and the original notices nothing.
+  @Test func aCloneOnAnotherMachineTakesANewIdentity() throws {
+    let story = Story()
+    let original = story.addClient("original", of: 0)
+    story.simulation.nameMachine(of: original, "machine 1")
+    try story.form()
+    story.run(.seconds(5))
+    let id = original.nodeID
+    let clone = story.addClient("clone", of: 1)
+    story.simulation.nameMachine(of: clone, "machine 2")
+    story.simulation.copyIdentity(of: original, to: clone)
+    story.simulation.start(clone)
+    try story.wait("the clone is registered") { clone.client?.status.isRegistered == true }
+    #expect(clone.nodeID != id)
+    #expect(original.nodeID == id)
+    #expect(try node(clone, story).name == "clone")
+    #expect(try node(original, story).name == "original")
+    #expect(try node(original, story).status == Node.ready)
+
+    // It stays who it is.
+    let taken = clone.nodeID
+    story.simulation.crash(clone)
+    story.simulation.start(clone)
+    try story.wait("the clone is back") { clone.client?.status.isRegistered == true }
+    #expect(clone.nodeID == taken)
+  }
+
+  /// The disk has moved, and nobody else lives under its identity.
+  @Test func aDiskInAnotherMachineKeepsItsIdentity() throws {
+    let story = Story()
+    let client = story.addClient("c0", of: 1)
+    story.simulation.nameMachine(of: client, "machine 1")
+    try story.form()
+    story.run(.seconds(5))
+    let id = client.nodeID
+    story.simulation.crash(client)
+    story.simulation.nameMachine(of: client, "machine 2")
+    story.simulation.start(client)
+    try story.wait("registered") { client.client?.status.isRegistered == true }
+    #expect(client.nodeID == id)
+  }
+
   @Test func ofTwoThatStartAtOnceOneIsRefused() throws {
     let story = Story()
     let first = story.addClient("first", of: 0)
