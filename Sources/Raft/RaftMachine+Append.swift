@@ -86,6 +86,7 @@ extension RaftMachine {
     lastContact = now
     earlyUntil = nil
     withoutLeader = []
+    assentFrom = nil
     pace.heardFromLeader(term, at: now)
     tellPace(&effects)
     restartElectionTimer(at: now, effects: &effects)

@@ -67,6 +67,7 @@ extension RaftMachine {
     effects.log.log(.warn, "nomad.raft", "leader refuses connections, starting election early", ["leader": address])
     setLeader(nil)
     earlyUntil = now + timings.heartbeatTimeout
+    assentFrom = electionDeadline
     let wait = configuration.standsLast ? timings.heartbeatTimeout : .zero
     electionDeadline = now + wait + effects.random.interval(.zero, timings.campaignStagger)
   }
@@ -196,17 +197,15 @@ extension RaftMachine {
     ballot.record(.failed(retryAt: now + timings.retryDelayMax / 5), from: id)
   }
 
-  /// What a server that knows no pre-vote is taken to say to one: no, as long as it may still know the leader that we
-  /// have lost. A real election before that would not get its vote; it would only raise our term above the one with
-  /// which that server stands next, so that nobody could win.
+  /// What a server that knows no pre-vote is taken to say to one: no, as long as we stand earlier than our own timer
+  /// would have it, because such a server still knows the leader. Real elections at that time would not get its vote;
+  /// they would only raise our term far above the one with which that server stands next.
   private func presumedAnswer(of address: String, at now: Instant) -> Ballot.Answer {
-    guard let heard = lastContact, now < heard + timings.heartbeatTimeout * 2, !withoutLeader.contains(address) else {
-      return .granted
-    }
-    return .failed(retryAt: heard + timings.heartbeatTimeout * 2)
+    guard let from = assentFrom, now < from, !withoutLeader.contains(address) else { return .granted }
+    return .failed(retryAt: from)
   }
 
-  /// A server of the old generation stands, in our term or with an older log than ours: it cannot have our vote, but
+  /// A server of the old generation stands, not above our term or with an older log than ours: it cannot have our vote, but
   /// since it has no leader any more we can have its vote, in the next term. Left alone it would stand in vain for a
   /// second or two, again and again, and each time its higher term would stop us.
   mutating func notePeerWithoutLeader(_ address: String, at now: Instant, effects: inout Effects) {

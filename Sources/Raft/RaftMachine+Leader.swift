@@ -9,6 +9,7 @@ extension RaftMachine {
     ballot = Ballot()
     earlyUntil = nil
     withoutLeader = []
+    assentFrom = nil
     leadership = Leadership()
     for server in history.latest.servers where !configuration.isSelf(server) {
       leadership.peers.append(PeerProgress(server, nextIndex: log.lastIndex.next, at: now))

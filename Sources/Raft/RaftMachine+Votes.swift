@@ -20,11 +20,15 @@ extension RaftMachine {
       guard now >= end || request.leadershipTransfer else { return refuseVote(token) }
       promisedUntil = nil
     }
-    if request.term < term { return refuseVote(token) }
+    let isOursNewer = (log.lastTerm, log.lastIndex) >= (request.lastTerm, request.lastIndex)
+    if request.term < term {
+      if isOursNewer { notePeerWithoutLeader(candidate, at: now, effects: &effects) }
+      return refuseVote(token)
+    }
     if request.term > term { becomeFollower(term: request.term, at: now, effects: &effects) }
     if standing == .nonvoter { return refuseVote(token) }
     if let vote = hardState.vote {
-      if vote == configuration.address, (log.lastTerm, log.lastIndex) >= (request.lastTerm, request.lastIndex) {
+      if vote == configuration.address, isOursNewer {
         notePeerWithoutLeader(candidate, at: now, effects: &effects)
       }
       return vote == candidate ? grantVote(token) : refuseVote(token)

@@ -31,6 +31,8 @@ struct RaftMachine {
   var earlyUntil: Instant?
   /// Addresses of servers that closed the connection on a pre-vote, as nodes of the old generation do.
   var withoutPreVote: Set<String> = []
+  /// When our own timer would have expired, had we not found the leader gone; until then they count as refusing.
+  var assentFrom: Instant?
   /// Those of them that stood for election since we last heard from a leader: they know none.
   var withoutLeader: Set<String> = []
   /// Ids of servers of the newer generation, seen in their headers.
