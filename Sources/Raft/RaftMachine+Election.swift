@@ -205,9 +205,9 @@ extension RaftMachine {
     return .failed(retryAt: from)
   }
 
-  /// A server of the old generation stands, not above our term or with an older log than ours: it cannot have our vote, but
-  /// since it has no leader any more we can have its vote, in the next term. Left alone it would stand in vain for a
-  /// second or two, again and again, and each time its higher term would stop us.
+  /// A server of the old generation stands, and cannot have our vote in this term. But since it has no leader any more
+  /// we can have its vote, in the next one. Left alone it would stand in vain for a second or two, again and again, and
+  /// each time its higher term would stop us.
   mutating func notePeerWithoutLeader(_ address: String, at now: Instant, effects: inout Effects) {
     guard withoutPreVote.contains(address), mayCampaign else { return }
     withoutLeader.insert(address)

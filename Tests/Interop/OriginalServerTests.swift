@@ -59,7 +59,7 @@ struct OriginalServerTests {
     for kind in mixture.kinds { try region.add(kind, expect: 3, protocolVersion: mixture.protocolVersion) }
     for server in region.servers { try region.start(server) }
     var died: Set<RegionServer.Kind> = []
-    for _ in 0..<8 where died.count < 2 {
+    for _ in 0..<12 where died.count < 2 {
       let leader = try region.awaitLeader()
       try region.register(1000)
       try region.stage.run(for: .milliseconds(400))
