@@ -110,15 +110,7 @@ import Wire
     let cluster = VirtualCluster(count: 4, seed: 5, limits: limits) { number, server in
       if number == 3 { server.diskLatency = (.milliseconds(250), .milliseconds(300)) }
     }
-    let servers = (0..<3).map { cluster.raftServer($0) }
-    for number in 0..<3 {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3)
     #expect(cluster.run(for: .seconds(5)) { cluster.leader != nil })
     let leader = try #require(cluster.leader)
     func write(_ milliseconds: Int) {

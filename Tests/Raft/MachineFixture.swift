@@ -1,5 +1,6 @@
 import Base
 import RaftSimulator
+import Testing
 import Wire
 
 @testable import Raft
@@ -181,5 +182,20 @@ struct MachineFixture {
 extension LogEntry {
   static func command(_ index: LogIndex, _ term: Term, _ text: String = "") -> LogEntry {
     LogEntry(index: index, term: term, kind: .command, data: Array("\(text)\(index)".utf8))
+  }
+}
+
+extension VirtualCluster {
+  /// Writes a first configuration of servers `0..<voters` and lets them stand for election; `absent` do not run.
+  func form(_ voters: Int, absent: Set<Int> = []) {
+    let servers = (0..<voters).map { raftServer($0) }
+    for number in 0..<voters where !absent.contains(number) {
+      call(number) { node, effects, now in
+        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
+          Issue.record("\(error)")
+        }
+        node.campaign(at: now, effects: &effects)
+      }
+    }
   }
 }

@@ -9,15 +9,7 @@ import Wire
 @Suite struct NodeTests {
   private func formed(_ count: Int, seed: UInt64 = 1) -> VirtualCluster {
     let cluster = VirtualCluster(count: count, seed: seed)
-    let servers = (0..<count).map { cluster.raftServer($0) }
-    for number in 0..<count {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(count)
     return cluster
   }
 
@@ -38,16 +30,8 @@ import Wire
 
   @Test func theFirstLeaderAppearsSoonEvenWhenTheFirstCandidateIsDown() {
     let cluster = VirtualCluster(count: 3, seed: 5)
-    let servers = (0..<3).map { cluster.raftServer($0) }
     cluster.crash(0)
-    for number in 1..<3 {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3, absent: [0])
     #expect(cluster.run(for: .milliseconds(400)) { cluster.leader != nil })
   }
 
@@ -67,15 +51,7 @@ import Wire
 
   @Test func aNewServerIsBroughtUpToDateAndPromoted() throws {
     let cluster = VirtualCluster(count: 4, seed: 3)
-    let servers = (0..<3).map { cluster.raftServer($0) }
-    for number in 0..<3 {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3)
     let leader = try #require(lead(cluster))
     cluster.run(until: cluster.now + .seconds(1))
     for change in [RaftConfigurationChange.addNonvoter(cluster.raftServer(3)), .addVoter(cluster.raftServer(3))] {
@@ -160,15 +136,7 @@ import Wire
     limits.snapshotThreshold = 50
     limits.trailingEntries = 10
     let cluster = VirtualCluster(count: 3, seed: 8, limits: limits)
-    let servers = (0..<3).map { cluster.raftServer($0) }
-    for number in 0..<3 {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3)
     let leader = try #require(lead(cluster))
     let victim = (leader + 1) % 3
     cluster.crash(victim)

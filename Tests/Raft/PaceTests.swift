@@ -83,15 +83,7 @@ import Wire
       server.isAdaptive = isAdaptive
     }
     cluster.latency = place.network
-    let servers = (0..<3).map { cluster.raftServer($0) }
-    for number in 0..<3 {
-      cluster.call(number) { node, effects, now in
-        do throws(RaftError) { try node.bootstrap(servers, at: now, effects: &effects) } catch {
-          Issue.record("\(error)")
-        }
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3)
     var terms: Set<Term> = []
     var crashed: Int?
     for second in 0..<300 {

@@ -18,13 +18,7 @@ import Wire
   /// they wrote meanwhile, before its timers tell it how late it is. True when the history of the clients shows it.
   private func readsStale(seed: UInt64, flaw: PlantedFlaw?) -> Bool {
     let cluster = VirtualCluster(count: 3, seed: seed, flaw: flaw)
-    let servers = (0..<3).map { cluster.raftServer($0) }
-    for number in 0..<3 {
-      cluster.call(number) { node, effects, now in
-        try? node.bootstrap(servers, at: now, effects: &effects)
-        node.campaign(at: now, effects: &effects)
-      }
-    }
+    cluster.form(3)
     guard cluster.run(for: .seconds(5), until: { cluster.leader != nil }), let old = cluster.leader else {
       return false
     }
