@@ -62,6 +62,7 @@ extension EndToEnd {
           try server.start()
         }
         try await cluster.leader(of: [servers[0]])
+        try await eventually("HTTP") { try await cluster.members(at: servers[1]).count == 1 }
         let result = try await cluster.nomad("server", "join", "\(servers[0].settings.serfAddress)", at: servers[1])
         #expect(result.status == 0, "\(result.output)\(result.error)")
         try await eventually("both") { try await cluster.members(at: servers[0]).count == 2 }
