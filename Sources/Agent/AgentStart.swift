@@ -228,8 +228,9 @@ private struct AgentStart {
     result.join.firstRoundIsFatal = !settings.join.start.isEmpty
     result.join.retryInterval = settings.join.retryInterval
     result.join.retryMax = settings.join.retryMax
+    result.federation = settings.federation
     result.join.remembered = ServerConfiguration.rememberedMembers(
-      in: restored.gossipSnapshot, keepingFailed: restored.raft == RaftRestoredState())
+      in: result.federated(restored.gossipSnapshot), keepingFailed: restored.raft == RaftRestoredState())
     return result
   }
 

@@ -95,6 +95,8 @@ public struct ServerSettings: Hashable, Sendable {
   public var heartbeatTTLFailover: Interval?
   public var nodeGCThreshold: Interval
   public var authoritativeRegion: String
+  /// Regions beside the own one to share a pool with; nil: all.
+  public var federation: [String]?
   public var isNonVoter: Bool
   public var isWitness: Bool
   public var redundancyZone: String?

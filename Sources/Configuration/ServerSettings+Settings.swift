@@ -47,6 +47,9 @@ extension ServerSettings {
     nodeGCThreshold = settings.duration("server.node_gc_threshold") ?? .hours(24)
     authoritativeRegion = settings.text("server.authoritative_region") ?? region
     isNonVoter = settings.boolean("server.non_voting_server") ?? false
+    if settings.place("server.federates_with") != nil {
+      federation = settings.list("server.federates_with").map(\.text)
+    }
     isWitness = settings.boolean("server.witness") ?? false
     if isWitness, isNonVoter {
       throw settings.refused(

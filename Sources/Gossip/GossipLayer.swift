@@ -6,6 +6,8 @@ import Wire
 public protocol GossipLayer {
   /// May this node be in the pool? Asked for every alive message, our own included.
   func admits(_ node: AliveMessage) -> Bool
+  /// A node that is not admitted and is not to hold us for a member of its pool either: we do not answer it.
+  func shuns(_ node: AliveMessage) -> Bool
   /// How close the node with these tags is; asked when tags are new.
   func kinship(of metadata: RawSpan) -> Kinship
   /// May an explicit join bring this entry in? `nil` admits; a reason refuses the whole exchange.
@@ -49,6 +51,7 @@ public protocol GossipLayer {
 extension GossipLayer {
   public func isReturn(of record: NodeRecord, _ claim: AliveMessage) -> Bool { false }
   public func kinship(of metadata: RawSpan) -> Kinship { .stranger }
+  public func shuns(_ node: AliveMessage) -> Bool { false }
   public mutating func handleProbed(
     _ node: NodeRecord, roundTrip: Interval, payload: RawSpan, effects: inout Effects
   ) {}

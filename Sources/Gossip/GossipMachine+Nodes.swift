@@ -24,6 +24,21 @@ extension GossipMachine {
     }
   }
 
+  /// Unless a node that we do admit is there: foreign messages must not part us from our own.
+  private mutating func shun(_ address: SocketAddress) {
+    guard shunned.count < Self.maximumShunned, !hasNode(where: { $0 == address }) else { return }
+    shunned.insert(address)
+  }
+
+  /// Its agent may ask from any port.
+  func isShunned(_ host: IPAddress) -> Bool {
+    shunned.contains { $0.host == host } && !hasNode(where: { $0.host == host })
+  }
+
+  private func hasNode(where matches: (SocketAddress) -> Bool) -> Bool {
+    (0..<nodes.count).contains { matches(nodes[nodes.id(at: $0)].address) }
+  }
+
   mutating func handleAlive(
     _ alive: AliveMessage, from peer: SocketAddress?, at now: Instant, above: inout some GossipLayer,
     effects: inout Effects
@@ -38,7 +53,11 @@ extension GossipMachine {
     if let known, known != localID, nodes[known].address == address, alive.incarnation <= nodes[known].incarnation {
       return
     }
-    guard above.admits(alive) else { return complain(.notAdmitted, from: peer, at: now, effects: &effects) }
+    guard above.admits(alive) else {
+      if above.shuns(alive) { shun(address) }
+      return complain(.notAdmitted, from: peer, at: now, effects: &effects)
+    }
+    shunned.remove(address)
 
     guard let id = known else {
       // Incarnation 0 never beats the 0 of a fresh record, so such a node would stay unknown anyhow.

@@ -10,6 +10,7 @@ extension GossipMachine {
   ) {
     count(\.packetsReceived)
     guard bytes.byteCount > 0 else { return count(.empty) }
+    guard shunned.isEmpty || !shunned.contains(peer) else { return count(.shunned) }
     var start = 0
     if bytes.byte(at: 0) == GossipMessageKind.label.rawValue {
       guard bytes.byteCount >= 2 else { return count(.label) }

@@ -51,6 +51,23 @@ extension GossipMachine {
     sendMessage(message, on: id, isDialer: isDialer, effects: &effects)
   }
 
+  /// Why a peer that asks for an exchange is not even given our state: it would take us for a member of its pool.
+  func refusal(
+    of header: PushPullHeader, nodes list: RawSpan, from peer: SocketAddress, above: some GossipLayer
+  ) -> String? {
+    if isShunned(peer.host) { return "this server does not share a pool with the one at \(peer.host)" }
+    guard header.isJoin else { return nil }
+    var offset = 0
+    for _ in 0..<header.nodes {
+      var length = 0
+      // What cannot be read is complained of by whoever merges it.
+      guard let entry = try? PushPullNode(list.extracting(offset..<list.byteCount), length: &length) else { return nil }
+      offset += length
+      if above.shuns(AliveMessage(entry)), let reason = above.refusal(of: entry) { return reason }
+    }
+    return nil
+  }
+
   /// Verifies a peer's state as a whole, then merges it. Nothing changes when the verification fails.
   mutating func merge(
     _ header: PushPullHeader, nodes list: RawSpan, state: RawSpan, isOurs: Bool, from peer: SocketAddress,

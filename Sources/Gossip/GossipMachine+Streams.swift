@@ -109,7 +109,14 @@ extension GossipMachine {
     let bytes = stream.reader.buffer.bytes
     switch (stream.role, message) {
     case (.inbound, .pushPull(let header, let nodes, let state)):
-      // The listener answers before it validates anything (gossip.md 3.4).
+      if let reason = refusal(of: header, nodes: bytes.extracting(nodes), from: stream.peer, above: above) {
+        count(\.exchangesRefused)
+        effects.log.log(
+          .warn, Self.logModule, "memberlist: refused a push/pull exchange: \(reason)",
+          ["from": stream.peer.description])
+        return sendError(reason, on: stream, effects: &effects)
+      }
+      // The listener answers before it validates anything else (gossip.md 3.4).
       sendState(on: stream.id, isJoin: header.isJoin, isDialer: false, above: &above, effects: &effects)
       effects.outbox.close(stream.id)
       _ = merge(
@@ -145,7 +152,9 @@ extension GossipMachine {
   private mutating func answerPing(_ body: RawSpan, on stream: GossipStream, effects: inout Effects) {
     do throws(WireError) {
       let ping = try PingMessage(body)
-      if ping.node.byteCount == 0 || ping.node.equals(configuration.name) {
+      if isShunned(stream.peer.host) {
+        count(.shunned)
+      } else if ping.node.byteCount == 0 || ping.node.equals(configuration.name) {
         var message: [UInt8] = []
         AckMessage.encode(sequence: ping.sequence, payload: nil, into: &message)
         sendMessage(message, on: stream.id, isDialer: false, effects: &effects)
@@ -155,6 +164,13 @@ extension GossipMachine {
     } catch {
       count(.malformed)
     }
+    effects.outbox.close(stream.id)
+  }
+
+  private mutating func sendError(_ text: String, on stream: GossipStream, effects: inout Effects) {
+    var message: [UInt8] = []
+    ErrorMessage.encode(text, into: &message)
+    sendMessage(message, on: stream.id, isDialer: false, effects: &effects)
     effects.outbox.close(stream.id)
   }
 
@@ -168,11 +184,10 @@ extension GossipMachine {
         reason == .undecryptable ? .undecryptable : .malformed, reason.text, from: stream.peer, at: now,
         effects: &effects)
       if stream.role == .inbound {
-        var message: [UInt8] = []
-        ErrorMessage.encode(reason.text, into: &message)
-        sendMessage(message, on: stream.id, isDialer: false, effects: &effects)
+        sendError(reason.text, on: stream, effects: &effects)
+      } else {
+        effects.outbox.close(stream.id)
       }
-      effects.outbox.close(stream.id)
       finish(stream, .refused(reason.text), at: now, above: &above, effects: &effects)
     case .body:
       complain(.malformed, from: stream.peer, at: now, effects: &effects)

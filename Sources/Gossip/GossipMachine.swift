@@ -29,6 +29,9 @@ public struct GossipMachine {
   var sequence: UInt32 = 0
   /// Lifeguard's local health: 0 is healthy (gossip.md 5.10).
   public internal(set) var awareness = 0
+  /// Addresses of nodes that are not answered.
+  var shunned: Set<SocketAddress> = []
+  static let maximumShunned = 256
   public internal(set) var hasLeft = false
   /// Set before a leave: gossip ticks come at `leaveGossipInterval`, so that the last messages are out soon.
   public var isHurried = false

@@ -9,6 +9,8 @@ public enum DropCause: Int, Hashable, Sendable, CaseIterable {
   case unusable
   /// Refused by the layer above.
   case notAdmitted
+  /// From a node that is not to hold us for a member.
+  case shunned
   case conflict
   /// A table is full.
   case limit

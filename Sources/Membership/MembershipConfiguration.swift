@@ -16,6 +16,8 @@ public struct MembershipConfiguration: Sendable {
   /// At most 512 bytes when encoded; `MembershipMachine.fits` tells.
   public var tags: [String: String]
   public var admission = AdmissionRule.nomadServers
+  /// Regions beside our own whose servers may be in the pool; nil: all.
+  public var federation: [String]?
   /// Further addresses that are ours, for instance those of all interfaces when bound to the unspecified address.
   public var localAddresses: [SocketAddress] = []
   /// Whether members recorded before a graceful leave are joined again after a restart.

@@ -93,7 +93,20 @@ extension SerfLayer: GossipLayer {
     case .nomadServers:
       let tags = SerfTags(metadata: node.metadata)
       return configuration.admission.refusal(of: tags) == nil && foreignCluster(in: tags) == nil
+        && foreignRegion(in: tags) == nil
     }
+  }
+
+  func shuns(_ node: AliveMessage) -> Bool {
+    configuration.federation != nil && foreignRegion(in: SerfTags(metadata: node.metadata)) != nil
+  }
+
+  /// The region in the tags, if it is one that we are not to share a pool with.
+  func foreignRegion(in tags: SerfTags) -> String? {
+    guard let federation = configuration.federation, let region = tags["region"],
+      region != configuration.tags["region"], !federation.contains(region)
+    else { return nil }
+    return region
   }
 
   /// The same tag `id`: a server's own, made once and kept on its disk.
@@ -135,6 +148,10 @@ extension SerfLayer: GossipLayer {
         return "Member '\(entry.name.text())' belongs to cluster \(other) of region \(tags["region"] ?? ""), this "
           + "server to \(configuration.tags["cluster"] ?? ""): two established clusters of one region are not joined; "
           + "stop the servers of one, empty their data directories and start them again"
+      }
+      if let region = foreignRegion(in: tags) {
+        return "Member '\(entry.name.text())' is of region \(region), with which this server does not federate; "
+          + "leave it out of the join, or add \"\(region)\" to server.federates_with and restart"
       }
       return configuration.admission.refusal(of: tags).map { "Member '\(entry.name.text())' \($0)" }
     }

@@ -41,6 +41,8 @@ public struct ServerConfiguration: Sendable {
   /// Port of the gossip listener, which stands in for a missing one in foreign messages.
   public var gossipBindPort: UInt16?
   public var rejoinAfterLeave = false
+  /// Regions beside the own one whose servers may be in the pool; nil: all.
+  public var federation: [String]?
   public var redundancyZone: String = ""
   public var upgradeVersion: String = ""
 
@@ -77,6 +79,16 @@ public struct ServerConfiguration: Sendable {
 
   /// False: the gossip tags would not fit into the 512 bytes that peers accept.
   public var tagsFit: Bool { MembershipMachine.fits(ServerEntry.tags(of: self)) }
+
+  /// Without the members of regions that this server does not federate with any more.
+  public func federated(_ snapshot: [String]) -> [String] {
+    guard let federation else { return snapshot }
+    let ends = (federation + [region]).map { ".\($0)" }
+    return snapshot.filter { line in
+      guard line.hasPrefix("alive: "), let blank = line.lastIndex(of: " ") else { return true }
+      return ends.contains { line[..<blank].hasSuffix($0) }
+    }
+  }
 
   /// Gossip addresses that a snapshot file records as alive (gossip.md 6.11): `alive: name 127.0.0.1:4648`.
   ///

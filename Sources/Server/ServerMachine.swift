@@ -95,7 +95,7 @@ public struct ServerMachine {
     membership = MembershipMachine(
       configuration: Self.membershipConfiguration(configuration, cluster: restored.state.cluster?.clusterID),
       cipher: configuration.keyring,
-      restoring: restored.gossipSnapshot, at: now.instant, effects: &effects)
+      restoring: configuration.federated(restored.gossipSnapshot), at: now.instant, effects: &effects)
     joining = JoinLoop(
       configuration: configuration.join,
       own: [configuration.gossipAdvertise] + configuration.ownGossipAddresses, at: now.instant)
@@ -251,6 +251,7 @@ public struct ServerMachine {
       tags: ServerEntry.tags(of: configuration, cluster: cluster))
     result.localAddresses = configuration.ownGossipAddresses
     result.rejoinAfterLeave = configuration.rejoinAfterLeave
+    result.federation = configuration.federation
     result.awaitsKeyringStorage = true
     if let port = configuration.gossipBindPort { result.gossip.bindPort = port }
     return result

@@ -20,6 +20,8 @@ public struct AgentPlan: Sendable {
     /// `retry_join`
     public var join: [SocketAddress]
     public var isWitness = false
+    /// `federates_with`
+    public var federation: [String]?
     /// `redundancy_zone`; with any the autopilot is told to mind them.
     public var zone = ""
     /// `raft_snapshot_threshold`
@@ -67,12 +69,13 @@ public struct AgentPlan: Sendable {
     result.bootstrapExpect = plan.bootstrapExpect
     result.redundancyZone = plan.zone
     result.isWitness = plan.isWitness
+    result.federation = plan.federation
     result.raftLimits.snapshotThreshold = plan.snapshotThreshold
     result.snapshotInterval = plan.snapshotInterval
     result.autopilot.enableRedundancyZones = !plan.zone.isEmpty
     result.join.hasEntries = !plan.join.isEmpty
     result.join.remembered = ServerConfiguration.rememberedMembers(
-      in: restored.gossipSnapshot, keepingFailed: restored.raft == RaftRestoredState())
+      in: result.federated(restored.gossipSnapshot), keepingFailed: restored.raft == RaftRestoredState())
     return result
   }
 

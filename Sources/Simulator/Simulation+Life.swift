@@ -134,6 +134,9 @@ extension Simulation {
     agent.clockSkew = agent.clockSkew + jump
   }
 
+  /// Which regions the server shares a pool with, from its next start on.
+  public func federate(_ agent: VirtualAgent, with regions: [String]) { agent.plan.server?.federation = regions }
+
   /// Precondition: it was never started.
   public func makeWitness(_ agent: VirtualAgent) { agent.plan.server?.isWitness = true }
 

@@ -211,6 +211,10 @@ import Testing
       ("raft_protocol = 4", "26: raft_protocol is 4, and nomadd speaks 2 and 3; use 3, or remove it"),
       ("raft_protocol = 1", "26: raft_protocol is 1, and nomadd speaks 2 and 3; use 3, or remove it"),
       (
+        "federates_with = \"west\"",
+        "27: server.federates_with is \"west\", and should be a list, such as federates_with = [\"west\"]"
+      ),
+      (
         "witness = true non_voting_server = true",
         "20: a witness votes, and non_voting_server = true says that it does not; remove one of them"
       ),

@@ -18,6 +18,32 @@ import Wire
     #expect(bench.layer.takeLines() == [])
   }
 
+  /// Its packets count for nothing, and a lie about the address of a member parts nobody.
+  @Test func `a node that is shunned gets no answer, and nobody can make us shun a member`() {
+    var bench = Bench()
+    bench.alive("x", 3)
+    bench.layer.refused = "foreign"
+    bench.layer.shunsRefused = true
+    bench.alive("foreign", 9)
+    bench.alive("foreign", 3)
+    _ = bench.takeDatagrams()
+    var ping: [UInt8] = []
+    PingMessage.encode(
+      sequence: 7, node: utf8("us"), source: Bench.address(9), sourceNode: utf8("foreign"), into: &ping)
+    bench.receive(ping, from: Bench.address(9))
+    let foreign = bench.takeDatagrams()
+    #expect(foreign.isEmpty)
+    bench.receive(ping, from: Bench.address(3))
+    let member = bench.takeDatagrams()
+    #expect(member.count == 1)
+    // The machine at that address is one of ours now.
+    bench.alive("y", 9)
+    _ = bench.takeDatagrams()
+    bench.receive(ping, from: Bench.address(9))
+    let welcome = bench.takeDatagrams()
+    #expect(welcome.count == 1)
+  }
+
   @Test func `a death of a suspected node, and a leave, are believed`() {
     var bench = Bench { $0.smallPoolMaximum = 0 }
     bench.alive("x", 3)

@@ -23,9 +23,11 @@ struct RecordingLayer: GossipLayer {
   var merged: [[UInt8]] = []
   var outcomes: [ExchangeOutcome] = []
   var refused: String?
+  var shunsRefused = false
   var relation = Kinship.stranger
 
   func admits(_ node: AliveMessage) -> Bool { refused == nil || node.node.text() != refused }
+  func shuns(_ node: AliveMessage) -> Bool { shunsRefused && !admits(node) }
   func kinship(of metadata: RawSpan) -> Kinship { relation }
   func refusal(of entry: PushPullNode) -> String? { entry.name.text() == refused ? "not wanted" : nil }
 
