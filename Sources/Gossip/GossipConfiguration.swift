@@ -25,6 +25,9 @@ public struct GossipConfiguration: Sendable {
   public var suspicionMaximumMultiplier = 6
   /// Independent accusers, besides the first, that end a suspicion soonest; nil: `suspicionMultiplier` less two.
   public var suspicionConfirmations: Int?
+  /// Whether a suspect in a list that is exchanged has one more accuser in us, as with memberlist. It is hearsay: with
+  /// it, one accusation that goes round soon has all the witnesses it wants.
+  public var hearsayConfirms = false
   public var pushPullInterval: Interval = .seconds(60)
   public var pushPullScaleThreshold = 32
   /// While the pool grows fast, about this long passes between exchanges of ours with random nodes; nil: only those

@@ -54,13 +54,18 @@ extension GossipMachine {
       case .direct, .indirect: finishProbe(reach, at: now, above: &above, effects: &effects)
       }
     }
-    guard now >= self[reach].next else { return }
-    // Missed ticks are not made up, and a tick during a stretched probe is skipped.
-    let interval = probeInterval(reach) * periodStretch
-    self[reach].next += interval
-    if self[reach].next <= now { self[reach].next = now + interval }
-    guard self[reach].current == nil, let node = nextTarget(reach, at: now, effects: &effects) else { return }
+    guard now >= self[reach].next, passTick(reach, at: now), self[reach].current == nil else { return }
+    guard let node = nextTarget(reach, at: now, effects: &effects) else { return }
     startProbe(of: node, reach, at: now, above: &above, effects: &effects)
+  }
+
+  /// Whether it is one to probe at: after missed ticks as well, but then somebody who is slow begins a period without.
+  private mutating func passTick(_ reach: Reach, at now: Instant) -> Bool {
+    let interval = probeInterval(reach)
+    let isMissed = self[reach].next + interval <= now
+    let stretch = periodStretch
+    self[reach].next = isMissed || stretch > 1 ? now + interval * stretch : self[reach].next + interval
+    return !(isMissed && stretch > 1)
   }
 
   /// Somebody who is slow himself accuses others more rarely and later. In a small pool there are not enough others to
@@ -178,7 +183,7 @@ extension GossipMachine {
       return
     }
     count(\.probesFailed)
-    changeAwareness(by: current.expectedNacks > 0 ? current.expectedNacks - current.receivedNacks : 1)
+    changeAwareness(by: blame(for: current))
     guard !nodes[current.node].state.isGone else { return }
     effects.log.log(
       .info, Self.logModule, "memberlist: Suspect \(name.bytes.text()) has failed, no acks received")
@@ -186,6 +191,13 @@ extension GossipMachine {
     handleSuspect(
       AccusationMessage(incarnation: nodes[current.node].incarnation, node: name.bytes, from: own.bytes),
       at: now, above: &above, effects: &effects)
+  }
+
+  /// What a failed probe says about us. Whoever looks at it so late that others were not even asked has heard no nack
+  /// from any of them.
+  private func blame(for probe: Probe) -> Int {
+    if probe.phase == .direct { return max(1, min(configuration.indirectChecks, poolSize - 2)) }
+    return probe.expectedNacks > 0 ? probe.expectedNacks - probe.receivedNacks : 1
   }
 
   mutating func handleAck(

@@ -123,6 +123,9 @@ extension GossipMachine {
         above: &above, effects: &effects)
     case .dead, .suspect:
       // Somebody else's "dead" is only a suspicion to us; our own timer must confirm it.
+      if !configuration.hearsayConfirms, nodes.find(entry.name).map({ nodes.records[$0].suspicion != nil }) ?? false {
+        return
+      }
       handleSuspect(
         AccusationMessage(incarnation: entry.incarnation, node: entry.name, from: own.bytes), at: now,
         above: &above, effects: &effects)

@@ -21,14 +21,26 @@ struct Report: Sendable {
     let name: String
     let band: String
     let value: String
-    let passes: Bool
+    /// nil: too few events to tell.
+    let passes: Bool?
+
+    var verdict: String {
+      switch passes {
+      case true: "pass"
+      case false: "**FAIL**"
+      case nil: "too few to tell"
+      }
+    }
   }
 
-  mutating func check(_ name: String, _ value: Double, _ band: ClosedRange<Double>, unit: String = "") {
+  /// `isTold`: whether there were enough events for the value to mean something.
+  mutating func check(
+    _ name: String, _ value: Double, _ band: ClosedRange<Double>, unit: String = "", isTold: Bool = true
+  ) {
     checks.append(
       Check(
         name: name, band: "\(number(band.lowerBound)) to \(number(band.upperBound))\(unit)",
-        value: number(value) + unit, passes: band.contains(value)))
+        value: number(value) + unit, passes: isTold ? band.contains(value) : nil))
   }
 
   var markdown: String {
@@ -41,7 +53,7 @@ struct Report: Sendable {
     if !checks.isEmpty {
       lines += ["", "| Check | Pass band | Measured | |", "|---|---:|---:|---|"]
       for check in checks {
-        lines.append("| \(check.name) | \(check.band) | \(check.value) | \(check.passes ? "pass" : "**FAIL**") |")
+        lines.append("| \(check.name) | \(check.band) | \(check.value) | \(check.verdict) |")
       }
     }
     return lines.joined(separator: "\n") + "\n"

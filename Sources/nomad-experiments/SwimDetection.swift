@@ -104,6 +104,7 @@ extension GossipConfiguration {
     configuration.probation = nil
     configuration.removalHold = .zero
     configuration.stretchesPeriods = false
+    configuration.hearsayConfirms = true
     return configuration
   }
 }

@@ -105,6 +105,25 @@ import Wire
     #expect(dials())
   }
 
+  @Test(arguments: [(largest: 0, pause: 20), (largest: 32, pause: 0)])
+  func `who slept through a probe blames itself, and in a large pool begins a period`(
+    _ pool: (largest: Int, pause: Int64)
+  ) {
+    var bench = Bench { $0.smallPoolMaximum = pool.largest }
+    for number in 2...6 { bench.alive("peer \(number)", UInt32(number)) }
+    bench.advance(.seconds(5))
+    #expect(pings(bench.takeDatagrams()).count == 1)
+    bench.now += .seconds(30)
+    bench.machine.handleTimeout(at: bench.now, above: &bench.layer, effects: &bench.effects)
+    #expect(bench.machine.awareness == 3)
+    let resumed = bench.now + .seconds(pool.pause)
+    while bench.now < resumed {
+      #expect(pings(bench.takeDatagrams()).isEmpty)
+      bench.advance(.milliseconds(100))
+    }
+    #expect(pings(bench.takeDatagrams()).count == 1)
+  }
+
   @Test func anAckEndsTheProbe() {
     var bench = quiet([("b", 2)])
     bench.advance(.seconds(5))

@@ -111,6 +111,32 @@ import Wire
     #expect(bench.state("d") == nil)
   }
 
+  /// The suspicion lasts 1,000 s with the one confirmation that is wanted, six times that without.
+  @Test(arguments: [(isHeard: false, seconds: 6000), (isHeard: true, seconds: 1000)])
+  func `a list that is exchanged makes us no witness`(_ hearsay: (isHeard: Bool, seconds: Int64)) {
+    var bench = Bench {
+      $0.suspicionConfirmations = 1
+      $0.hearsayConfirms = hearsay.isHeard
+      $0.probeInterval = .seconds(1000)
+      $0.suspicionMultiplier = 1
+      $0.suspicionMaximumMultiplier = 6
+    }
+    bench.machine.paused = [.probing, .exchanging]
+    for (name, last) in [("b", UInt32(2)), ("c", 3), ("d", 4)] { bench.alive(name, last) }
+    _ = bench.layer.takeLines()
+    bench.accuse(.suspect, "b", incarnation: 1, from: "c")
+    var message: [UInt8] = []
+    PushPullHeader(nodes: 1, userStateBytes: 0, isJoin: false).encode(into: &message)
+    PushPullNode.encode(
+      name: utf8("b"), address: Bench.address(2), metadata: [], incarnation: 1, state: .suspect, versions: .nomad,
+      into: &message)
+    bench.stream(bench.accept(), message)
+    bench.advance(.seconds(hearsay.seconds) - .milliseconds(1))
+    #expect(bench.layer.takeLines() == [])
+    bench.advance(.milliseconds(1))
+    #expect(bench.layer.takeLines() == ["dead b"])
+  }
+
   @Test func answersAStreamPing() {
     var bench = Bench()
     let id = bench.accept()

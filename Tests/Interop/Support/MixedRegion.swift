@@ -103,9 +103,25 @@ final class MixedRegion {
     try wait("\(registered) registrations", within: limit) {
       try registrar.ask("/state", on: stage)?["Registered"].number == Double(registered)
     }
-    try wait("the same \(registered) nodes everywhere", within: limit) {
-      let states = Set(try running.map { try $0.nodes(on: stage) })
-      return states.count == 1 && states.first?.count == registered
+    var views: [(server: String, nodes: [String])] = []
+    do {
+      try wait("the same \(registered) nodes everywhere", within: limit) {
+        views = try running.map { ($0.name, try $0.nodes(on: stage)) }
+        return Set(views.map(\.nodes)).count == 1 && views.first?.nodes.count == registered
+      }
+    } catch HarnessError.timedOut(let what) {
+      throw HarnessError.timedOut("\(Self.difference(views)): \(what)")
     }
+  }
+
+  /// How many nodes each holds, and the first place where two disagree.
+  private static func difference(_ views: [(server: String, nodes: [String])]) -> String {
+    let counts = views.map { "\($0.server) holds \($0.nodes.count)" }.joined(separator: ", ")
+    for (one, other) in zip(views, views.dropFirst()) {
+      for (mine, theirs) in zip(one.nodes, other.nodes) where mine != theirs {
+        return "\(counts); \(one.server): \(mine); \(other.server): \(theirs)"
+      }
+    }
+    return counts
   }
 }
