@@ -14,6 +14,8 @@ public enum APICall: Hashable, Sendable {
   case join([String])
   /// `.done` once the broadcast is out. Unknown names succeed.
   case forceLeave(node: String, prune: Bool)
+  /// nomadd's own: part this region from another one, or allow it again; `.done` once the event is out.
+  case detach(region: String, undo: Bool)
   /// nomadd's own: leave the cluster gracefully and stop; `.done`, sent before the agent ends. Unless forced a server
   /// whose leaving would cost the others their quorum refuses with 409.
   case leave(isForced: Bool)

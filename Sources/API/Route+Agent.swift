@@ -29,6 +29,13 @@ extension Route {
       try requireWrite()
       try requireServer()
       return try forceLeave()
+    case "detach":
+      try requireWrite()
+      try requireServer()
+      guard let region = request.query.first("from"), !region.isEmpty else {
+        throw APIFailure("missing region to detach from: ?from=<name>", status: 400)
+      }
+      return .call(.detach(region: region, undo: try option("undo", "undo")))
     case "leave":
       try requireWrite()
       return .call(.leave(isForced: try option("force", "force")))

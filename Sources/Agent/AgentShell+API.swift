@@ -37,6 +37,10 @@ extension AgentShell {
     case .members: members(id, context)
     case .join(let texts): join(texts, id, context)
     case .forceLeave(let node, let prune): forceLeave(node, prune: prune, id, context)
+    case .detach(let region, let undo):
+      let isSent = server?.detach(region, undo: undo, at: loop.moment, effects: &effects) ?? false
+      let failure = APIFailure("region \(region) is this server's own, or its name is too long", status: 400)
+      respond(id, context, isSent ? .done : .failure(failure))
     case .leave(let isForced):
       if !isForced, let obstacle = server?.leaveObstacle {
         return respond(id, context, .failure(APIFailure("this server does not leave: \(obstacle)", status: 409)))

@@ -30,6 +30,20 @@ extension GossipMachine {
     shunned.insert(address)
   }
 
+  /// Forgets a node without a word to anybody, and answers it no more until the layer above admits it again.
+  public mutating func dismiss(_ name: RawSpan) {
+    guard let id = nodes.find(name), id != localID else { return }
+    let address = nodes[id].address
+    endSuspicion(of: id)
+    for reach in Reach.allCases where self[reach].current?.node == id { self[reach].current = nil }
+    ring.removeAll { $0 == id }
+    nodes.remove(id)
+    shun(address)
+  }
+
+  /// Whoever was shunned is heard again, and judged anew.
+  public mutating func pardonAll() { shunned.removeAll() }
+
   /// Its agent may ask from any port.
   func isShunned(_ host: IPAddress) -> Bool {
     shunned.contains { $0.host == host } && !hasNode(where: { $0.host == host })

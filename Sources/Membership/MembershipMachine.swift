@@ -60,7 +60,9 @@ public struct MembershipMachine {
     recordedClocks = (serf.clock.time, serf.eventClock.time, serf.queryClock.time)
     rejoin = Rejoin()
     let ownName = gossip.configuration.name.bytes.text()
-    rejoin.members = restored.members.filter { $0.name != ownName }
+    rejoin.members = restored.members.filter { member in
+      member.name != ownName && !restored.detachments.regions.contains { member.name.hasSuffix(".\($0)") }
+    }
     gossip.boot(at: now, above: &serf, effects: &effects)
     if !rejoin.members.isEmpty { rejoin.due = now }
     advanceRejoin(at: now, effects: &effects)
@@ -261,7 +263,7 @@ public struct MembershipMachine {
     lines.append("clock: \(serf.clock.time - 1)")
     lines.append("event-clock: \(serf.eventClock.time - 1)")
     lines.append("query-clock: \(serf.queryClock.time - 1)")
-    return lines
+    return lines + serf.detachments.lines
   }
 
   mutating func withGossip<Result>(

@@ -15,12 +15,18 @@ extension SerfLayer {
       return false
     }
     eventClock.witness(time)
-    guard time >= eventMinimum else { return false }
+    guard time >= eventMinimum || isLasting(name) else { return false }
     let now = eventClock.time
     guard now <= eventRing.capacity || time >= now - eventRing.capacity else { return false }
     guard eventRing.insert(name, payload, at: time) else { return false }
     events.append(.userEvent(name: name.text(), payload: payload.copy(), lamportTime: time))
     return true
+  }
+
+  /// nomadd's own events hold until there is another one, so whoever joins late must know them as well.
+  private func isLasting(_ name: RawSpan) -> Bool {
+    let prefix = Array("nomadd:".utf8)
+    return name.byteCount > prefix.count && name.extracting(first: prefix.count).equals(prefix)
   }
 
   mutating func appendLocalState(isJoin: Bool, to out: inout [UInt8]) {

@@ -32,6 +32,7 @@ struct SerfLayer {
   var joins: [PendingJoin] = []
   var queries: [PendingQuery] = []
   var claimants: [NameClaimant] = []
+  var detachments: Detachments
   var nextConflictQuery = Instant.start
   var nextNumber: UInt64 = 1
   var coordinates = CoordinateTracker()
@@ -51,6 +52,7 @@ struct SerfLayer {
   init(configuration: MembershipConfiguration, snapshot: Snapshot) {
     self.configuration = configuration
     localName = configuration.gossip.name
+    detachments = snapshot.detachments
     eventRing = EventRing(configuration: configuration)
     queryRing = QueryRing(configuration: configuration)
     let empty = BroadcastQueue(
@@ -98,14 +100,15 @@ extension SerfLayer: GossipLayer {
   }
 
   func shuns(_ node: AliveMessage) -> Bool {
-    configuration.federation != nil && foreignRegion(in: SerfTags(metadata: node.metadata)) != nil
+    guard configuration.federation != nil || !detachments.isEmpty else { return false }
+    return foreignRegion(in: SerfTags(metadata: node.metadata)) != nil
   }
 
   /// The region in the tags, if it is one that we are not to share a pool with.
   func foreignRegion(in tags: SerfTags) -> String? {
-    guard let federation = configuration.federation, let region = tags["region"],
-      region != configuration.tags["region"], !federation.contains(region)
-    else { return nil }
+    guard let region = tags["region"], region != configuration.tags["region"] else { return nil }
+    if detachments.contains(region) { return region }
+    guard let federation = configuration.federation, !federation.contains(region) else { return nil }
     return region
   }
 
@@ -148,6 +151,10 @@ extension SerfLayer: GossipLayer {
         return "Member '\(entry.name.text())' belongs to cluster \(other) of region \(tags["region"] ?? ""), this "
           + "server to \(configuration.tags["cluster"] ?? ""): two established clusters of one region are not joined; "
           + "stop the servers of one, empty their data directories and start them again"
+      }
+      if let region = foreignRegion(in: tags), detachments.contains(region) {
+        return "Member '\(entry.name.text())' is of region \(region), from which this region was detached; allow it "
+          + "again with: nomad server detach -undo \(region)"
       }
       if let region = foreignRegion(in: tags) {
         return "Member '\(entry.name.text())' is of region \(region), with which this server does not federate; "

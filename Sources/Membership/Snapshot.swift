@@ -7,6 +7,7 @@ struct Snapshot {
   private(set) var clock: UInt64 = 0
   private(set) var eventClock: UInt64 = 0
   private(set) var queryClock: UInt64 = 0
+  private(set) var detachments = Detachments()
 
   static let maximumMembers = 10_000
 
@@ -37,6 +38,8 @@ struct Snapshot {
         eventClock = value
       } else if let value = Self.rest(of: line, after: "query-clock: ").flatMap({ UInt64($0) }) {
         queryClock = value
+      } else {
+        detachments.replay(line)
       }
     }
     members = entries.compactMap { $0 }

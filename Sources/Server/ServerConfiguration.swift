@@ -82,11 +82,15 @@ public struct ServerConfiguration: Sendable {
 
   /// Without the members of regions that this server does not federate with any more.
   public func federated(_ snapshot: [String]) -> [String] {
-    guard let federation else { return snapshot }
-    let ends = (federation + [region]).map { ".\($0)" }
+    var detachments = Detachments()
+    for line in snapshot { detachments.replay(line) }
+    guard federation != nil || !detachments.isEmpty else { return snapshot }
     return snapshot.filter { line in
       guard line.hasPrefix("alive: "), let blank = line.lastIndex(of: " ") else { return true }
-      return ends.contains { line[..<blank].hasSuffix($0) }
+      let name = line[..<blank]
+      func isOf(_ region: String) -> Bool { name.hasSuffix(".\(region)") }
+      if detachments.regions.contains(where: isOf) { return false }
+      return federation.map { ($0 + [region]).contains(where: isOf) } ?? true
     }
   }
 

@@ -29,7 +29,9 @@ extension ServerMachine {
       case .keyringOperationFinished(let id, let result):
         guard let command = keyringCommands.removeValue(forKey: id) else { continue }
         self.events.append(.keyringCommandFinished(command, result))
-      case .userEvent, .queryReceived, .queryAcknowledged, .queryAnswered, .queryFinished: break
+      case .userEvent(let name, let payload, let time):
+        membership.applyDetachment(name, payload, at: time, now: now.instant, effects: &effects)
+      case .queryReceived, .queryAcknowledged, .queryAnswered, .queryFinished: break
       }
     }
     if changed { directoryChanged(&effects) }

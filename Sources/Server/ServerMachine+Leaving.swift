@@ -180,6 +180,14 @@ extension ServerMachine {
     return hasList && !isListed
   }
 
+  /// `nomad server detach`: parts our region from another one, or allows it again. False: that is our own region.
+  public mutating func detach(_ region: String, undo: Bool, at now: Moment, effects: inout Effects) -> Bool {
+    self.now = now
+    let isSent = membership.detach(region, undo: undo, at: now.instant, effects: &effects)
+    settle(&effects)
+    return isSent
+  }
+
   /// `nomad server force-leave`: declares another member gone. Answers what became of it in words, nil when done.
   public mutating func forceLeave(
     _ name: String, prune: Bool, at now: Moment, effects: inout Effects

@@ -154,6 +154,14 @@ extension Simulation {
     return id
   }
 
+  /// `nomad server detach`; false: refused.
+  public func detach(_ agent: VirtualAgent, from region: String, undo: Bool = false) -> Bool {
+    note("\(agent.plan.name) is \(undo ? "attached to" : "detached from") \(region)")
+    let isSent = agent.server?.detach(region, undo: undo, at: moment(agent), effects: &agent.effects) ?? false
+    endTurn(agent)
+    return isSent
+  }
+
   /// A request of the HTTP API to the agent's own server; the answer appears in `answers`.
   public func call(_ agent: VirtualAgent, _ method: RPCMethod, _ body: (inout [UInt8]) -> Void) -> LocalCallID {
     let id = nextCall(agent)

@@ -27,7 +27,7 @@ enum ServerCommands {
       help: "The server that is asked hands leadership over, leaves gossip and Raft, and ends. It\n"
         + "refuses when the servers that stay could not decide anything without it.\nNot part of the original command.",
       options: [.init("force", help: "Leave even if that costs the others their quorum.")], run: leave)
-    return [members, join, forceLeave, leave, RemoveCommand.make()]
+    return [members, join, forceLeave, leave, RemoveCommand.make(), DetachCommand.make()]
   }
 
   private static func members(_ call: inout Invocation) -> Int32 {

@@ -422,7 +422,7 @@ struct CommandBench {
     var bench = CommandBench()
     bench.variables["COMP_LINE"] = "nomad server "
     #expect(bench.run("") == 0)
-    #expect(bench.output == "force-leave\njoin\nleave\nmembers\nremove\n")
+    #expect(bench.output == "detach\nforce-leave\njoin\nleave\nmembers\nremove\n")
     bench.variables["COMP_LINE"] = "nomad server members -deta"
     #expect(bench.run("") == 0)
     #expect(bench.output == "-detailed\n")

@@ -263,6 +263,12 @@ extension HTTPResponse {
     #expect(
       try call(server, "PUT /v1/agent/force-leave?node=s2.global&prune=1")
         == .forceLeave(node: "s2.global", prune: true))
+    #expect(try call(server, "PUT /v1/agent/detach?from=west") == .detach(region: "west", undo: false))
+    #expect(try call(server, "PUT /v1/agent/detach?from=west&undo=1") == .detach(region: "west", undo: true))
+    for line in ["PUT /v1/agent/detach", "PUT /v1/agent/detach?from=west&undo=x", "GET /v1/agent/detach?from=west"] {
+      #expect(try call(server, line) == nil)
+    }
+    #expect(try call(client, "PUT /v1/agent/detach?from=west") == nil)
     #expect(try call(client, "GET /v1/agent/servers") == .servers)
     #expect(try call(client, "PUT /v1/agent/servers?address=a") == .setServers(["a"]))
     #expect(try call(server, "GET /v1/agent/keyring/list") == .keyring(.list))

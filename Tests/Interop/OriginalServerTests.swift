@@ -9,7 +9,7 @@ import Testing
   .enabled(
     if: MixedRegion.isInstalled,
     "needs Debian's golang-go and golang-github-hashicorp-{raft,raft-boltdb,serf,yamux,net-rpc-msgpackrpc}-dev"),
-  .timeLimit(.minutes(5)))
+  .timeLimit(.minutes(10)))
 struct OriginalServerTests {
   struct Mixture: CustomTestStringConvertible {
     var kinds: [RegionServer.Kind]
@@ -59,7 +59,8 @@ struct OriginalServerTests {
     for kind in mixture.kinds { try region.add(kind, expect: 3, protocolVersion: mixture.protocolVersion) }
     for server in region.servers { try region.start(server) }
     var died: Set<RegionServer.Kind> = []
-    for _ in 0..<12 where died.count < 2 {
+    for round in 0..<12 where died.count < 2 {
+      if round > 0 { try region.handOver(from: region.awaitLeader(), toOneBeside: died) }
       let leader = try region.awaitLeader()
       try region.register(1000)
       try region.stage.run(for: .milliseconds(400))

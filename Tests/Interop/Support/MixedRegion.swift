@@ -67,6 +67,19 @@ final class MixedRegion {
     return found
   }
 
+  /// Hands leadership to a server of a kind that is not among these. One that lags may refuse; ask again later.
+  func handOver(from leader: RegionServer, toOneBeside kinds: Set<RegionServer.Kind>) throws {
+    guard kinds.contains(leader.kind), let heir = servers.first(where: { !kinds.contains($0.kind) }) else { return }
+    let line = try leader.configuration(on: stage).first { $0.contains(" \(heir.rpcAddress) ") }
+    guard let id = line?.prefix(while: { $0 != " " }) else { return }
+    let target =
+      switch leader.kind {
+      case .original: "/transfer?id=\(id)&address=\(heir.rpcAddress)"
+      case .nomadd: "/v1/operator/raft/transfer-leadership?id=\(id)"
+      }
+    _ = try leader.ask(target, "POST", on: stage)
+  }
+
   /// One configuration, of all servers, all of them voters.
   func awaitOneConfiguration(within limit: Interval = .seconds(30)) throws {
     try wait("one configuration of \(servers.count) voters", within: limit) {
