@@ -82,7 +82,7 @@ import Base
     seed gives the same figures everywhere. This is the output of `\(command)`.
 
     The runs are reduced ones, small enough for every change to be held against them. Without `--quick` the pools have
-    up to 2,000 members and S2 a grid of 72 blocks (`make experiments FULL=1`); those figures are not recorded here.
+    up to 2,000 members and S2 a grid of 144 blocks (`make experiments FULL=1`; figures in EXPERIMENTS-LARGE.md).
 
     """
   }
