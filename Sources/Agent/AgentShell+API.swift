@@ -48,8 +48,7 @@ extension AgentShell {
       respond(id, context, .done)
       leave()
     case .reload:
-      reopenLog()
-      respond(id, context, .done)
+      respond(id, context, reload().map { .failure($0) } ?? .done)
     case .servers:
       respond(id, context, .servers((client?.status.servers ?? []).map(\.description).sorted()))
     case .setServers(let texts): setServers(texts, id, context)

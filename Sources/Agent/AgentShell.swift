@@ -11,7 +11,9 @@ import Wire
 /// The shell of one agent: carries what the loop reports to the machines, and what the machines want to the network,
 /// the disk and the log. Everything runs on the loop's thread; only blocking work leaves it.
 final class AgentShell: LoopDelegate {
-  let configuration: AgentConfiguration
+  var configuration: AgentConfiguration
+  /// The same command line again, with what its files say now.
+  let reread: () -> CommandLineOutcome
   let loop: Loop
   let network: NetworkShell
   let api: APIMachine
@@ -67,9 +69,11 @@ final class AgentShell: LoopDelegate {
 
   init(
     configuration: AgentConfiguration, loop: Loop, network: NetworkShell, effects: Effects,
-    serverStorage: ServerStorage?, disk: WorkThread?, clientStorage: ClientStorage?, printer: consuming LogPrinter
+    serverStorage: ServerStorage?, disk: WorkThread?, clientStorage: ClientStorage?, printer: consuming LogPrinter,
+    rereading reread: @escaping () -> CommandLineOutcome
   ) {
     self.configuration = configuration
+    self.reread = reread
     self.loop = loop
     self.network = network
     self.effects = effects
@@ -158,7 +162,7 @@ final class AgentShell: LoopDelegate {
     case .terminate: stop(named: "terminated", leaves: configuration.leaveOnTerminate)
     case .hangUp:
       effects.log.log(.info, "agent", "caught signal", ["signal": "hangup"])
-      reopenLog()
+      _ = reload()
     case .userOne: logQuorum()
     }
   }
@@ -235,12 +239,6 @@ final class AgentShell: LoopDelegate {
     effects.log.log(.error, "agent", sentence)
     if lastWords == nil { lastWords = sentence }
     end(status: 1)
-  }
-
-  func reopenLog() {
-    do throws(LogFileError) { try printer.reopen() } catch {
-      effects.log.log(.error, "agent", "cannot reopen the log file", ["error": "\(error)"])
-    }
   }
 
   // MARK: The service manager

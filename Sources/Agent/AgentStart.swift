@@ -21,13 +21,14 @@ public func runAgent(arguments: [String]) -> Int32 {
       InterfaceAddress(
         name: $0.name, address: $0.address, prefixLength: $0.prefixLength, hasDefaultRoute: $0.hasDefaultRoute)
     })
-  switch resolveCommandLine(arguments, host: host, version: NomadVersion.compatible) {
+  let resolve = { resolveCommandLine(arguments, host: host, version: NomadVersion.compatible) }
+  switch resolve() {
   case .printAndExit(let text, let status):
     printText(text, to: status == 0 ? STDOUT_FILENO : STDERR_FILENO)
     return status
   case .run(let configuration, let warnings):
     do throws(StartFailure) {
-      return try AgentStart(configuration, warnings).run()
+      return try AgentStart(configuration, warnings, rereading: resolve).run()
     } catch {
       printText("nomadd: \(error.sentence)", to: STDERR_FILENO)
       return 1
@@ -58,12 +59,16 @@ func printText(_ text: String, to descriptor: Int32) {
 private struct AgentStart {
   let configuration: AgentConfiguration
   let warnings: [String]
+  let reread: () -> CommandLineOutcome
   /// How long answers that are under way may take when the agent ends.
   static let lastAnswersWithin = Interval.milliseconds(500)
 
-  init(_ configuration: AgentConfiguration, _ warnings: [String]) {
+  init(
+    _ configuration: AgentConfiguration, _ warnings: [String], rereading reread: @escaping () -> CommandLineOutcome
+  ) {
     self.configuration = configuration
     self.warnings = warnings
+    self.reread = reread
   }
 
   func run() throws(StartFailure) -> Int32 {
@@ -106,7 +111,7 @@ private struct AgentStart {
     }
     let shell = AgentShell(
       configuration: configuration, loop: loop, network: network, effects: effects, serverStorage: storage, disk: disk,
-      clientStorage: clientStorage, printer: try makePrinter())
+      clientStorage: clientStorage, printer: try makePrinter(), rereading: reread)
     shell.server = server
     shell.client = client
     greet(resolved)
@@ -116,7 +121,7 @@ private struct AgentStart {
     defer { withExtendedLifetime(shell) { _ = loop.shutDown() } }
     loop.run(shell)
     _ = loop.run(shell, within: Self.lastAnswersWithin) { network.closingCount == 0 && !shell.hasUnsentBytes }
-    shell.printer.print(&shell.effects.log, at: loop.wall, from: configuration.log.level ?? .error)
+    shell.printer.print(&shell.effects.log, at: loop.wall, from: shell.configuration.log.level ?? .error)
     if let words = shell.lastWords { printText("nomadd: \(words)", to: STDERR_FILENO) }
     return shell.exitStatus ?? 1
   }

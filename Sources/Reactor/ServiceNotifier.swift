@@ -38,12 +38,6 @@ public struct ServiceNotifier: Sendable {
   /// The service serves; `status` is one line for `systemctl status`.
   public func ready(status: String) throws(Failure) { try send("READY=1\nSTATUS=\(Self.line(status))") }
   public func status(_ status: String) throws(Failure) { try send("STATUS=\(Self.line(status))") }
-  /// Followed by `ready` when the new configuration is in force.
-  public func reloading() throws(Failure) {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    try send("RELOADING=1\nMONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)")
-  }
   public func stopping(status: String) throws(Failure) { try send("STOPPING=1\nSTATUS=\(Self.line(status))") }
   /// Asks for more time to start or stop than the unit allows, from now on.
   public func extendTimeout(_ interval: Interval) throws(Failure) {
