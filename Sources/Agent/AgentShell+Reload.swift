@@ -1,13 +1,19 @@
 import API
+import Base
 import Configuration
 import Telemetry
 
 /// SIGHUP and `/v1/agent/reload`.
 extension AgentShell {
+  /// Reading the configuration holds the loop up for milliseconds; a storm of signals must not stop the agent.
+  private static let reloadInterval = Interval.seconds(1)
+
   /// Opens the log file anew and takes over the log level; other settings take effect with a restart, and are said to.
   /// A configuration that is refused changes nothing; answers why.
   func reload() -> APIFailure? {
     reopenLog()
+    reloadDue = nil
+    defer { reloadAllowedNext = loop.now + Self.reloadInterval }
     switch reread() {
     case .printAndExit(let text, _):
       effects.log.log(.error, "agent", "the configuration was not reloaded", ["error": text])

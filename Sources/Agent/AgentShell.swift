@@ -53,6 +53,9 @@ final class AgentShell: LoopDelegate {
   var codeReleasedNext: Instant
   /// When the data directories are looked for again; nil while that is being done.
   var directoriesCheckedNext: Instant?
+  /// A signal asked for a reload that waits for its time.
+  var reloadDue: Instant?
+  var reloadAllowedNext: Instant
   /// The client's directory is gone, and the log says so.
   var isClientDirectoryGone = false
 
@@ -84,6 +87,7 @@ final class AgentShell: LoopDelegate {
     startedAt = loop.now
     codeReleasedNext = loop.now + .milliseconds(500)
     directoriesCheckedNext = loop.now + Self.directoryCheckInterval
+    reloadAllowedNext = loop.now
     var limits = HTTPLimits()
     limits.connectionsPerAddress = configuration.limits.httpConnectionsPerClientMax
     http = HTTPMachine(limits: limits)
@@ -150,6 +154,7 @@ final class AgentShell: LoopDelegate {
     if http.deadline.map({ $0 <= now.instant }) ?? false { http.handleTimeout(at: now.instant, effects: &effects) }
     notify { notifier throws(ServiceNotifier.Failure) in try notifier.handleTimeout(at: now.instant) }
     if directoriesCheckedNext.map({ $0 <= now.instant }) ?? false { checkDirectories() }
+    if reloadDue.map({ $0 <= now.instant }) ?? false { _ = reload() }
     if codeReleasedNext <= now.instant {
       HostSystem.releaseCode()
       codeReleasedNext = now.instant + .seconds(60)
@@ -162,7 +167,8 @@ final class AgentShell: LoopDelegate {
     case .terminate: stop(named: "terminated", leaves: configuration.leaveOnTerminate)
     case .hangUp:
       effects.log.log(.info, "agent", "caught signal", ["signal": "hangup"])
-      _ = reload()
+      reopenLog()
+      reloadDue = max(loop.now, reloadAllowedNext)
     case .userOne: logQuorum()
     }
   }
@@ -181,6 +187,7 @@ final class AgentShell: LoopDelegate {
     var deadline = earliest(Self.deadline(of: &server), earliest(client?.deadline, http.deadline))
     deadline = earliest(deadline, followersDeadline)
     deadline = earliest(earliest(deadline, notifier?.deadline), earliest(codeReleasedNext, directoriesCheckedNext))
+    deadline = earliest(deadline, reloadDue)
     loop.setDeadline(deadline)
     printer.print(&effects.log, at: loop.wall, from: configuration.log.level ?? .error)
     // What must be sent before the end (answers, the farewell) was handed to the network above.

@@ -66,7 +66,7 @@ struct RaftTests {
     try quorum.bootstrap()
     var hasGoLed = false
     var haveWeLed = false
-    for round in 0..<8 where !hasGoLed || !haveWeLed {
+    for round in 0..<40 where !hasGoLed || !haveWeLed {
       if haveWeLed, quorum.machines.contains(where: \.isLeader) { try quorum.lead(quorum.go[0]) }
       let leader = try quorum.awaitLeader()
       if leader is GoPeer { hasGoLed = true } else { haveWeLed = true }
