@@ -34,7 +34,7 @@ extension GossipMachine {
         handlePlain(plain.bytes, from: peer, at: now, above: &above, effects: &effects)
       } else {
         complain(
-          .undecryptable, StreamFailure.StaticReason.undecryptable.text, from: peer, at: now, effects: &effects)
+          .undecryptable, StreamFailure.Complaint.undecryptable.text, from: peer, at: now, effects: &effects)
       }
       plainScratch = plain
     }

@@ -4,12 +4,16 @@ import Wire
 /// Why a stream cannot be used.
 enum StreamFailure: Error, Hashable {
   /// The envelope is wrong; a listener tells the dialer so (gossip.md 3.2).
-  case envelope(StaticReason)
+  case envelope(Complaint)
   /// The message inside is wrong; nobody is told.
   case body
 
-  enum StaticReason: Hashable {
+  enum Complaint: Hashable {
     case label, encryptedWithoutKey, notEncrypted, undecryptable, tooLarge, compression, empty
+    /// Sealed: fewer bytes than a cipher adds.
+    case tooShort(bytes: Int)
+    case unknownVersion(UInt8)
+    case tooLargeSealed(bytes: Int)
 
     /// Peers' own words where they have some, because operators search for them.
     var text: String {
@@ -21,6 +25,9 @@ enum StreamFailure: Error, Hashable {
       case .tooLarge: "message is larger than limit"
       case .compression: "cannot decompress the message"
       case .empty: "message is empty"
+      case .tooShort(let bytes): "Payload is too small to decrypt: \(bytes)"
+      case .unknownVersion(let version): "Unsupported encryption version \(version)"
+      case .tooLargeSealed(let bytes): "Remote node state is larger than limit (\(bytes))"
       }
     }
   }
@@ -55,6 +62,8 @@ struct StreamReader {
   private enum Stage { case label, envelope, message }
 
   static let maximumValueBytes = 8192
+  /// The first byte of what is sealed (gossip.md 1.7).
+  private static let maximumCipherVersion: UInt8 = 1
 
   /// Only the dialer sends a label, so only the listener expects one.
   init(expectsLabel: Bool) { self.expectsLabel = expectsLabel }
@@ -105,8 +114,12 @@ struct StreamReader {
         guard cipher != nil else { throw .envelope(.encryptedWithoutKey) }
         guard buffer.count >= 5 else { return wait(for: 5) }
         let length = Int(buffer.bytes.uint32(at: 1))
-        guard length <= GossipLimits.maximumEncryptedMessageBytes else { throw .envelope(.tooLarge) }
+        guard length <= GossipLimits.maximumEncryptedMessageBytes else {
+          throw .envelope(.tooLargeSealed(bytes: length))
+        }
         guard buffer.count >= 5 + length else { return wait(for: 5 + length) }
+        if length > 0, buffer[5] > Self.maximumCipherVersion { throw .envelope(.unknownVersion(buffer[5])) }
+        if length < cipher?.overhead ?? 0 { throw .envelope(.tooShort(bytes: length)) }
         var plain: [UInt8] = []
         let isOpen =
           cipher?.open(

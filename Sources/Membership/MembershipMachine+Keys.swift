@@ -82,7 +82,12 @@ extension MembershipMachine {
     _ operation: KeyOperation, on cipher: inout (any PacketCipher)?
   ) -> SerfKeyResponse {
     guard cipher != nil else {
-      return SerfKeyResponse(result: false, message: "No keyring to modify (encryption not enabled)")
+      let problem = operation.kind == .list ? "Keyring is empty" : "No keyring to modify"
+      return SerfKeyResponse(result: false, message: "\(problem) (encryption not enabled)")
+    }
+    if operation.kind == .list {
+      let keys = (cipher?.keys ?? []).map { Base64.encode($0) }
+      return SerfKeyResponse(result: true, keys: keys, primaryKey: keys.first ?? "")
     }
     guard let key = operation.key else { return SerfKeyResponse(result: false, message: "malformed key request") }
     do throws(KeyringError) {
@@ -90,9 +95,7 @@ extension MembershipMachine {
       case .install: try cipher?.install(key)
       case .use: try cipher?.use(key)
       case .remove: try cipher?.remove(key)
-      case .list:
-        let keys = (cipher?.keys ?? []).map { Base64.encode($0) }
-        return SerfKeyResponse(result: true, keys: keys, primaryKey: keys.first ?? "")
+      case .list: break
       }
       return SerfKeyResponse(result: true)
     } catch {

@@ -9,46 +9,14 @@ import Testing
 @Suite(
   .serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(3)))
 struct SerfServiceTests {
-  let stage = Stage()
-  let directory: TemporaryDirectory
-
-  init() throws { directory = try TemporaryDirectory(prefix: "interop-serf-service") }
-
   static func key(_ byte: UInt8, bytes: Int = 16) -> [UInt8] { [UInt8](repeating: byte, count: bytes) }
   static func text(_ key: [UInt8]) -> String { Base64.encode(key.bytes) }
 
-  private func pool(agents: Int, machines: Int, key: [UInt8]? = nil) throws -> ([SerfAgent], [MachineMember]) {
-    let agents = try (1...agents).map {
-      try SerfAgent("serf\($0)", tags: ["kind": "agent"], key: key.map(Self.text), in: directory)
-    }
-    let machines = try (1...machines).map {
-      try MachineMember("machine\($0)", tags: ["kind": "machine"], keys: key.map { [$0] } ?? [])
-    }
-    for agent in agents {
-      stage.enter(agent)
-      try agent.start()
-    }
-    for machine in machines {
-      stage.enter(machine)
-      try machine.start()
-    }
-    try stage.wait("agents start", state: { agents.map(\.log).joined() }) { agents.allSatisfy { !$0.view.isEmpty } }
-    for agent in agents { _ = try machines[0].join(agent.address, on: stage) }
-    for machine in machines.dropFirst() { try agents[0].call("join", "\(machine.address)", on: stage) }
-    try allAlive(agents, machines)
-    return (agents, machines)
-  }
-
-  private func allAlive(_ agents: [SerfAgent], _ machines: [MachineMember]) throws {
-    let everybody: [any PoolMember] = agents + machines
-    try stage.wait("everybody sees everybody alive", within: .seconds(45), state: { "\(everybody.map(\.view))" }) {
-      everybody.allSatisfy { one in everybody.allSatisfy { one.status(of: $0) == "alive" } }
-    }
-  }
-
   @Test(arguments: [16, 32]) func keysAreRotatedFromBothSides(bytes: Int) throws {
     let keys = (1...3).map { Self.key(UInt8($0), bytes: bytes) }
-    let (agents, machines) = try pool(agents: 2, machines: 2, key: keys[0])
+    let pool = try MixedPool(key: keys[0])
+    let stage = pool.stage
+    let (agents, machines) = try pool.formed(agents: 2, machines: 2)
     // By the agent.
     try agents[0].call("keys", "-install=\(Self.text(keys[1]))", on: stage)
     #expect(machines.allSatisfy { $0.currentKeys == [keys[0], keys[1]] })
@@ -68,29 +36,26 @@ struct SerfServiceTests {
     let list = try machines[1].changeKeyring(.list, on: stage)
     #expect(list.keys == [KeyringResult.Tally(key: Self.text(keys[2]), members: 4)])
     #expect(try agents[1].call("keys", "-list", on: stage).contains(Self.text(keys[2])))
-    try allAlive(agents, machines)
+    let alive = Dictionary(uniqueKeysWithValues: ["serf1", "serf2", "machine1", "machine2"].map { ($0, "alive") })
+    try pool.agree(agents + machines, on: alive, "everybody is there with the new key")
 
     // Without the key there is no way in, and nobody minds.
-    let stranger = try MachineMember("stranger", keys: [keys[0]])
-    let naked = try MachineMember("naked")
-    for one in [stranger, naked] {
-      stage.enter(one)
-      try one.start()
+    for one in [try pool.machine("stranger", keys: [keys[0]]), try pool.machine("naked", keys: [])] {
       let outcomes = try one.join(agents[0].address, on: stage) + one.join(machines[0].address, on: stage)
       #expect(outcomes.allSatisfy { !$0.isSuccess })
     }
     // A restart with two keys, the pool's being the second one.
     machines[1].crash()
-    let returned = try MachineMember("machine3", keys: [keys[0], keys[2]])
-    stage.enter(returned)
-    try returned.start()
+    let returned = try pool.machine("machine3", keys: [keys[0], keys[2]])
     // What it encrypts with its own primary key nobody reads, so the pool must be given that key.
     #expect(try machines[0].changeKeyring(.install(keys[0]), on: stage).errors.isEmpty)
     #expect(try returned.join(agents[1].address, on: stage).allSatisfy(\.isSuccess))
   }
 
   @Test func queriesAreAnsweredBothWaysDirectlyAndThroughRelays() throws {
-    let (agents, machines) = try pool(agents: 2, machines: 2)
+    let pool = try MixedPool()
+    let stage = pool.stage
+    let (agents, machines) = try pool.formed(agents: 2, machines: 2)
     for factor in ["0", "2"] {
       let output = try agents[0].call("query", "-timeout=3s", "-relay-factor=\(factor)", "load", "now", on: stage)
       for name in ["serf1", "serf2", "machine1", "machine2"] {
@@ -121,7 +86,9 @@ struct SerfServiceTests {
   }
 
   @Test func agentsAndMachinesKnowHowFarTheyAreApart() throws {
-    let (agents, machines) = try pool(agents: 1, machines: 2)
+    let pool = try MixedPool()
+    let stage = pool.stage
+    let (agents, machines) = try pool.formed(agents: 1, machines: 2)
     try stage.wait("round trips are known", within: .seconds(30)) {
       machines[0].roundTrip(to: "serf1") != nil && machines[1].roundTrip(to: "machine1") != nil
     }

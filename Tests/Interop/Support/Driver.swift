@@ -41,6 +41,8 @@ final class Driver<Machine: DrivenMachine>: LoopDelegate {
   /// Takes the machine's outputs, other than those for the network, after every call.
   var settle: ((inout Machine, Instant, inout Effects) -> Void)?
 
+  var dropsDatagrams = false
+
   private let loop: Loop
   private let shell: NetworkShell
   private var effects: Effects
@@ -80,6 +82,7 @@ final class Driver<Machine: DrivenMachine>: LoopDelegate {
   // MARK: LoopDelegate
 
   func received(datagram: RawSpan, from peer: SocketAddress, on: ListenerTag) {
+    guard !dropsDatagrams else { return }
     machine.handleDatagram(datagram, from: peer, at: loop.now, effects: &effects)
   }
 

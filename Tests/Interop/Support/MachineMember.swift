@@ -23,11 +23,11 @@ final class MachineMember: PoolMember, Performer {
   private var driver: Driver<MembershipMachine>?
 
   /// With `keys` it encrypts. It answers queries named `load` with `load of NAME`.
-  init(_ name: String, tags: [String: String] = [:], keys: [[UInt8]] = []) throws {
+  init(_ name: String, tags: [String: String] = [:], keys: [[UInt8]] = [], at address: SocketAddress? = nil) throws {
     self.name = name
     self.tags = tags
     self.keys = keys
-    address = SocketAddress(try Loopback.address(), port: 4648)
+    self.address = try address ?? SocketAddress(Loopback.address(), port: 4648)
   }
 
   func start() throws {
@@ -46,6 +46,9 @@ final class MachineMember: PoolMember, Performer {
     }
     self.driver = driver
   }
+
+  /// As behind a firewall that lets only streams in.
+  func blockDatagrams(_ areBlocked: Bool) { driver?.dropsDatagrams = areBlocked }
 
   /// Says nothing to anybody.
   func crash() {
@@ -89,6 +92,12 @@ final class MachineMember: PoolMember, Performer {
   var currentKeys: [[UInt8]] { driver?.machine.gossip.cipher?.keys ?? [] }
   /// Seconds to another member, estimated.
   func roundTrip(to other: String) -> Double? { driver?.machine.estimatedRoundTrip(to: other) }
+  func forceLeave(_ name: String, prune: Bool) -> ForceLeaveOutcome? {
+    driver?.command { $0.forceLeave(name, prune: prune, at: $1, effects: &$2) }
+  }
+
+  /// How often anybody was suspected here.
+  var suspicions: UInt64 { driver?.machine.gossip.statistics.suspicions ?? 0 }
   /// Inputs that were not understood.
   var dropped: UInt64 { driver?.machine.gossip.statistics.dropped ?? 0 }
 

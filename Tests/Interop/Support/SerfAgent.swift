@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Harness
 
 /// What one participant believes about the pool: status, address and tags by name.
@@ -45,13 +46,16 @@ final class SerfAgent: PoolMember, Performer {
   private let options: [String]
 
   /// With `key` (base64) it encrypts. It answers queries named `load` with `load of NAME`.
-  init(_ name: String, tags: [String: String] = [:], key: String? = nil, in directory: TemporaryDirectory) throws {
+  init(
+    _ name: String, tags: [String: String] = [:], key: String? = nil, at address: SocketAddress? = nil,
+    in directory: TemporaryDirectory
+  ) throws {
     self.name = name
     self.tags = tags
     options = (key.map { ["-encrypt=\($0)"] } ?? []) + ["-event-handler=query:load=echo load of \(name)"]
     let host = try Loopback.address()
     // The ports that the harness keeps free on every address it hands out.
-    address = SocketAddress(host, port: 4648)
+    self.address = address ?? SocketAddress(host, port: 4648)
     control = SocketAddress(host, port: 4646)
     self.directory = try directory.makeDirectory(name)
     // The agent gives the payload on standard input.
@@ -60,10 +64,10 @@ final class SerfAgent: PoolMember, Performer {
         + "echo >>\(self.directory)/events\n", to: "\(self.directory)/handler")
   }
 
-  func start(joining peer: SocketAddress? = nil) throws {
+  func start(joining peer: SocketAddress? = nil, serfProtocol: Int = 5) throws {
     var arguments = [
       "serf", "agent", "-bind=\(address)", "-rpc-addr=\(control)", "-node=\(name)", "-profile=lan",
-      "-event-handler=user=sh \(directory)/handler",
+      "-protocol=\(serfProtocol)", "-event-handler=user=sh \(directory)/handler",
     ]
     arguments += options
     for (key, value) in tags.sorted(by: { $0.key < $1.key }) { arguments += ["-tag", "\(key)=\(value)"] }
@@ -71,6 +75,10 @@ final class SerfAgent: PoolMember, Performer {
     view = [:]
     process = try ChildProcess(arguments, output: "\(directory)/log")
   }
+
+  /// Neither hears nor says anything until `thaw`.
+  func freeze() { process?.send(signal: SIGSTOP) }
+  func thaw() { process?.send(signal: SIGCONT) }
 
   /// SIGKILL.
   func crash() {
@@ -99,6 +107,12 @@ final class SerfAgent: PoolMember, Performer {
   }
 
   var lastUserEvent: String { FileText.tail("\(directory)/events", lines: 1) }
+  /// Whether its log has a line with all of these words.
+  func says(_ words: String...) -> Bool {
+    let text = (try? FileText.read("\(directory)/log")) ?? ""
+    return text.split(separator: "\n").contains { line in words.allSatisfy { line.contains($0) } }
+  }
+
   var log: String { "\(name):\n\(FileText.tail("\(directory)/log", lines: 30))" }
 
   func turn() throws {

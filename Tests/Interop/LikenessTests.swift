@@ -1,0 +1,39 @@
+import Base
+import HTTP
+import Harness
+import Testing
+
+/// Debian's Serf agent and a machine of ours get the same bytes from members that a script plays, and must answer
+/// alike. What each did is a transcript; the two must be equal line by line.
+@Suite(.serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(6)))
+struct LikenessTests {
+  let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory(prefix: "interop-likeness") }
+
+  @Test func theSameBytesGetTheSameAnswers() throws { try compare(keys: []) { try $0.play() } }
+
+  @Test func theSameSealedBytesGetTheSameAnswers() throws {
+    try compare(keys: [[UInt8](repeating: 1, count: 32)]) { try $0.playSealed() }
+  }
+
+  private func compare(keys: [[UInt8]], _ play: (LikenessScript) throws -> [String]) throws {
+    let agent = try SerfAgent(
+      "target", tags: ["kind": "target"], key: keys.first.map { Base64.encode($0.bytes) }, in: directory)
+    let agentStage = Stage()
+    agentStage.enter(agent)
+    // The one that Nomad's servers announce.
+    try agent.start(serfProtocol: 4)
+    try agentStage.wait("the agent starts", state: { agent.log }) { !agent.view.isEmpty }
+    let theirs = try play(LikenessScript(target: agent, at: agent.address, keys: keys, on: agentStage))
+
+    let machine = try MachineMember("target", tags: ["kind": "target"], keys: keys)
+    let machineStage = Stage()
+    machineStage.enter(machine)
+    try machine.start()
+    let ours = try play(LikenessScript(target: machine, at: machine.address, keys: keys, on: machineStage))
+
+    #expect(theirs.count == ours.count)
+    for (their, our) in zip(theirs, ours) { #expect(our == their) }
+  }
+}

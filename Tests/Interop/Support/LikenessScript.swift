@@ -1,0 +1,405 @@
+import Base
+import Harness
+import Wire
+
+/// What two scripted members do to one target, and what comes back.
+final class LikenessScript {
+  let target: any PoolMember
+  let place: SocketAddress
+  let stage: Stage
+  /// Speaks with the target.
+  let speaker: ScriptedMember
+  /// Hears what the target passes on.
+  let listener: ScriptedMember
+  private var transcript: [String] = []
+  /// Members that came later, and what the transcript calls their addresses.
+  private var others: [(ScriptedMember, String)] = []
+  private var queriesAsked: UInt32 = 0
+
+  init(target: any PoolMember, at place: SocketAddress, keys: [[UInt8]], on stage: Stage) throws {
+    self.target = target
+    self.place = place
+    self.stage = stage
+    // A key that is installed later must be readable by then.
+    let keys = keys.isEmpty ? [] : keys + [Self.secondKey]
+    speaker = try ScriptedMember("speaker", keys: keys)
+    listener = try ScriptedMember("listener", keys: keys)
+    stage.enter(speaker)
+    stage.enter(listener)
+  }
+
+  /// In a pool with a key.
+  func playSealed() throws -> [String] {
+    note("plain join", answers(try speaker.join(place, on: stage, isPlain: true)))
+    speaker.forget()
+    speaker.send(ping(1, "target"), to: place, isPlain: true)
+    note("plain ping", try outcome(speaker, "ack", 1))
+    for (what, bytes) in [
+      ("damaged", [10, 0, 0, 0, 40, 1] + [UInt8](repeating: 9, count: 39)), ("short", [10, 0, 0, 0, 3, 1, 1, 1]),
+      ("of an unknown version", [10, 0, 0, 0, 40, 9] + [UInt8](repeating: 9, count: 39)),
+      ("too large", [10, 0x7F, 0xFF, 0xFF, 0xFF, 1, 2, 3]),
+    ] as [(String, [UInt8])] {
+      note("sealed stream, \(what)", answers(try speaker.exchange(bytes, with: place, on: stage, isPlain: true)))
+    }
+    try hears("sealed ping", ping(2, "target"), of: "ack")
+    note("sealed ping over TCP", answers(try speaker.exchange(ping(3, "target"), with: place, on: stage)))
+    note("sealed join", answers(try speaker.join(place, on: stage)))
+    note("sealed join of the listener", answers(try listener.join(place, on: stage)))
+    try keyQueries()
+    return transcript
+  }
+
+  func play() throws -> [String] {
+    try pings()
+    try exchanges()
+    try relayedPings()
+    try wrappers()
+    try accusations()
+    try events()
+    try queries()
+    try oldTimes()
+    try unusableNodes()
+    try departures()
+    try failures()
+    return transcript
+  }
+
+  // MARK: Pings
+
+  /// From somebody the target does not know.
+  private func pings() throws {
+    try hears("ping by name", ping(1, "target"), of: "ack")
+    try hears("ping for anybody", ping(2, ""), of: "ack")
+    try hears("ping for another", ping(3, "somebody"), of: "ack")
+    for (what, node) in [("by name", "target"), ("for another", "somebody")] {
+      let answer = try speaker.exchange(ping(4, node), with: place, on: stage)
+      note("ping over TCP \(what)", answers(answer))
+    }
+  }
+
+  private func ping(_ sequence: UInt32, _ node: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    PingMessage.encode(
+      sequence: sequence, node: Array(node.utf8), source: speaker.address, sourceNode: Array(speaker.name.utf8),
+      into: &bytes)
+    return bytes
+  }
+
+  // MARK: Joining
+
+  private func exchanges() throws {
+    note("join of the speaker", answers(try speaker.join(place, on: stage)))
+    note("join of the listener", answers(try listener.join(place, on: stage)))
+    note("compressed exchange", answers(try speaker.join(place, on: stage, asJoin: false, isCompressed: true)))
+    note("exchange that is no join", answers(try speaker.join(place, on: stage, asJoin: false)))
+    for (what, bytes) in [
+      ("unknown message", [99, 1, 2, 3]), ("alive on a stream", [4, 0x80]), ("cut list", [6, 0x83]),
+    ] as [(String, [UInt8])] {
+      note("stream with \(what)", answers(try speaker.exchange(bytes, with: place, on: stage)))
+    }
+    try believes("both are members", "alive", of: [speaker.name, listener.name])
+  }
+
+  private func relayedPings() throws {
+    func indirectPing(_ sequence: UInt32, nack: Bool) -> [UInt8] {
+      var bytes: [UInt8] = []
+      IndirectPingMessage.encode(
+        sequence: sequence, target: listener.address, node: Array(listener.name.utf8), wantsNack: nack,
+        source: speaker.address, sourceNode: Array(speaker.name.utf8), into: &bytes)
+      return bytes
+    }
+    try hears("indirect ping to one who answers", indirectPing(10, nack: true), of: "ack")
+    listener.stayMute(true)
+    try hears("indirect ping to one who is silent", indirectPing(11, nack: true), of: "nack")
+    try hears("the same without a nack", indirectPing(12, nack: false), of: "nack")
+    listener.stayMute(false)
+  }
+
+  private func wrappers() throws {
+    var compressed: [UInt8] = []
+    var encoder = LempelZivWelchEncoder()
+    CompressedMessage.encode(ping(20, "target").bytes, into: &compressed, using: &encoder)
+    try hears("compressed ping", compressed, of: "ack")
+    try hears("ping with a checksum", checked(ping(21, "target"), damage: 0), of: "ack")
+    try hears("ping with a wrong checksum", checked(ping(22, "target"), damage: 1), of: "ack")
+    var compound: [UInt8] = []
+    CompoundMessage.encode([ping(23, "target"), ping(24, "somebody"), ping(25, "")], into: &compound)
+    try hears("compound of pings", compound, of: "ack", count: 2)
+    try hears("compound that is cut", Array(compound.dropLast(3)), of: "ack", count: 2)
+  }
+
+  private func checked(_ message: [UInt8], damage: UInt32) -> [UInt8] {
+    var bytes = [GossipMessageKind.checked.rawValue]
+    bytes.append(bigEndian: Checksum.crc32(message.bytes) ^ damage)
+    return bytes + message
+  }
+
+  // MARK: Suspicion
+
+  private func accusations() throws {
+    // The target begins with some incarnation; each refutation must be the one above the accusation's.
+    for (number, kind) in [GossipMessageKind.suspect, .dead].enumerated() {
+      var bytes: [UInt8] = []
+      AccusationMessage.encode(
+        kind, incarnation: 100 * UInt32(number + 1), node: Array("target".utf8), from: Array(speaker.name.utf8),
+        into: &bytes)
+      try hears("\(kind) about the target", bytes, of: "alive target")
+    }
+  }
+
+  // MARK: Serf
+
+  private func events() throws {
+    var event = [GossipMessageKind.user.rawValue]
+    SerfUserEvent.encode(
+      lamportTime: 40, name: Array("deploy".utf8), payload: Array("now".utf8), mayCoalesce: false, into: &event)
+    try passesOn("user event", event, of: "user event")
+    note("the event again", try silence(event, "user event"))
+    var join = [GossipMessageKind.user.rawValue]
+    SerfIntent.encodeJoin(lamportTime: 41, node: Array(listener.name.utf8), into: &join)
+    try passesOn("join intent", join, of: "user join listener")
+    note("the intent again", try silence(join, "user join listener"))
+    var old = [GossipMessageKind.user.rawValue]
+    SerfIntent.encodeLeave(lamportTime: 3, node: Array(listener.name.utf8), prune: false, into: &old)
+    note("an outdated leave intent", try silence(old, "user leave"))
+    try believes("nobody has left", "alive", of: [speaker.name, listener.name])
+  }
+
+  private func queries() throws {
+    try hears("query with acknowledgement", query("load"), of: "user a", count: 2)
+    try hears("query without", query("load", flags: 0), of: "user a", count: 2)
+    try hears("query that nobody handles", query("unknown"), of: "user a", count: 2)
+    try hears("ping as query", query("_serf_ping"), of: "user a", count: 2)
+    try hears("who is listener", query("_serf_conflict", Array("listener".utf8)), of: "user a", count: 2)
+    try hears("who is nobody", query("_serf_conflict", Array("nobody".utf8)), of: "user a", count: 2)
+    try hears("who are you", query("_serf_conflict", Array("target".utf8)), of: "user a", count: 2)
+    try keyQueries()
+    var nodes: [UInt8] = [SerfFilter.nodeKind]
+    nodes.packArrayHeader(1)
+    nodes.pack(raw: Array("somebody".utf8))
+    try hears("query for another", query("load", filters: [nodes]), of: "user a", count: 2)
+    nodes = [SerfFilter.nodeKind]
+    nodes.packArrayHeader(2)
+    nodes.pack(raw: Array("somebody".utf8))
+    nodes.pack(raw: Array("target".utf8))
+    try hears("query for the target", query("load", filters: [nodes]), of: "user a", count: 2)
+    try passesOn("query", query("spread"), of: "user query spread")
+    note("query that is not to be spread", try silence(query("load", flags: 2), "user query"))
+    var relay: [UInt8] = [GossipMessageKind.user.rawValue]
+    SerfRelay.encodeHeader(destination: listener.address, name: Array(listener.name.utf8), into: &relay)
+    SerfQueryResponse.encode(
+      lamportTime: 99, id: 99, from: Array(speaker.name.utf8), flags: 0, payload: Array("relayed".utf8), into: &relay)
+    try passesOn("relayed answer", relay, of: "user answer")
+  }
+
+  /// What is older than the buffers remember is dropped; an exchange and a stream carry events too.
+  private func oldTimes() throws {
+    func event(_ name: String, _ time: UInt64) -> [UInt8] {
+      var bytes: [UInt8] = []
+      SerfUserEvent.encode(
+        lamportTime: time, name: Array(name.utf8), payload: Array("now".utf8), mayCoalesce: false, into: &bytes)
+      return bytes
+    }
+    var streamed: [UInt8] = []
+    let body = event("streamed", 42)
+    UserMessageHeader.encode(length: body.count, into: &streamed)
+    _ = try speaker.exchange(streamed + body, with: place, on: stage)
+    try handles("streamed now")
+    _ = try speaker.join(place, on: stage, asJoin: false) { content in
+      content.eventTime = 45
+      content.events = [(43, [(Array("exchanged".utf8), Array("now".utf8))])]
+    }
+    try handles("exchanged now")
+    speaker.send([GossipMessageKind.user.rawValue] + event("future", 5000), to: place)
+    try handles("future now")
+    note("an event of long ago", try silence([GossipMessageKind.user.rawValue] + event("past", 44), "user event"))
+    note("the last event", target.lastUserEvent)
+
+    queriesAsked = 5000
+    try hears("query of the future", query("load"), of: "user a", count: 2)
+    queriesAsked = 200
+    try hears("query of long ago", query("load"), of: "user a", count: 2)
+    queriesAsked = 5001
+    let question = query("load")
+    try hears("query", question, of: "user a", count: 2)
+    try stage.run(for: .seconds(1))
+    try hears("the same query", question, of: "user a", count: 2)
+  }
+
+  private func handles(_ event: String) throws {
+    try stage.wait("the target handles \(event)", state: { target.lastUserEvent }) { target.lastUserEvent == event }
+    note("event", event)
+  }
+
+  private static let firstKey = [UInt8](repeating: 1, count: 32)
+  private static let secondKey = [UInt8](repeating: 2, count: 16)
+
+  private func keyQueries() throws {
+    for (operation, key) in [
+      ("list", []), ("install", [UInt8](repeating: 3, count: 10)), ("use", Self.secondKey),
+      ("remove", [UInt8](repeating: 4, count: 32)), ("install", Self.secondKey), ("install", Self.secondKey),
+      ("list", []), ("use", Self.secondKey), ("list", []), ("remove", Self.secondKey), ("remove", Self.firstKey),
+      ("use", Self.firstKey),
+    ] as [(String, [UInt8])] {
+      let isList = operation == "list"
+      var payload: [UInt8] = []
+      SerfKeyRequest.encode(key: key, into: &payload)
+      let question = query("_serf_\(operation)-key\(isList ? "s" : "")", isList ? nil : payload)
+      try hears("\(operation) key \(key.prefix(1)) of \(key.count)", question, of: "user a", count: 2)
+    }
+  }
+
+  private func query(
+    _ name: String, _ payload: [UInt8]? = nil, flags: UInt32 = 1, filters: [[UInt8]] = []
+  ) -> [UInt8] {
+    queriesAsked += 1
+    var bytes = [GossipMessageKind.user.rawValue]
+    SerfQuery.encode(
+      lamportTime: 50 + UInt64(queriesAsked), id: 500 + queriesAsked, source: speaker.address,
+      sourceNode: Array(speaker.name.utf8), filters: filters, flags: flags, relayFactor: 0, timeout: .seconds(5),
+      name: Array(name.utf8), payload: payload, into: &bytes)
+    return bytes
+  }
+
+  // MARK: Nodes
+
+  private func unusableNodes() throws {
+    func alive(
+      _ name: String, _ incarnation: UInt32, at address: SocketAddress, metadata: Int = 0,
+      versions: ProtocolVersions = .nomad
+    ) -> [UInt8] {
+      var bytes: [UInt8] = []
+      let tags = metadata == 0 ? [] : [UInt8](repeating: 0x61, count: metadata)
+      AliveMessage.encode(
+        incarnation: incarnation, node: Array(name.utf8), address: address, metadata: tags, versions: versions,
+        into: &bytes)
+      return bytes
+    }
+    var versions = ProtocolVersions.nomad
+    versions.protocolMin = 0
+    let elsewhere = SocketAddress(listener.address.host, port: 999)
+    for packet in [
+      alive("odd", 1, at: elsewhere, versions: versions), alive("listener", 50, at: elsewhere),
+      alive("large", 1, at: SocketAddress(listener.address.host, port: 997), metadata: 512),
+    ] { speaker.send(packet, to: place) }
+    try believes("a node whose tags fill the limit", "alive", of: ["large"])
+    // Gone again, so that everything that is said to three is said to all.
+    var dead: [UInt8] = []
+    AccusationMessage.encode(
+      .dead, incarnation: 1, node: Array("large".utf8), from: Array("large".utf8), into: &dead)
+    speaker.send(dead, to: place)
+    note("a node without versions", target.view["odd"] == nil ? "absent" : "present")
+    note("another's name", "\(target.view["listener"].map(plain) ?? "absent")")
+  }
+
+  private func departures() throws {
+    var intent = [GossipMessageKind.user.rawValue]
+    SerfIntent.encodeLeave(lamportTime: 200, node: Array(listener.name.utf8), prune: false, into: &intent)
+    listener.send(intent, to: place)
+    try believes("leaving", "leaving", of: [listener.name])
+    listener.stayMute(true)
+    var dead: [UInt8] = []
+    AccusationMessage.encode(
+      .dead, incarnation: 100, node: Array(listener.name.utf8), from: Array(listener.name.utf8), into: &dead)
+    listener.send(dead, to: place)
+    try believes("left", "left", of: [listener.name])
+    note("list with one who left", answers(try speaker.join(place, on: stage, asJoin: false)))
+
+    // Its name is free now.
+    let heir = try ScriptedMember("listener")
+    stage.enter(heir)
+    others.append((heir, "HEIR"))
+    note("join under a name that was left", answers(try heir.join(place, on: stage)))
+    try stage.run(for: .milliseconds(500))
+    let view = target.view["listener"] ?? "absent"
+    note("the heir", view.contains("\(heir.address)") ? "has the name" : "has not: \(plain(view))")
+  }
+
+  /// One who says nothing is suspected, declared dead and forgotten when it is told.
+  private func failures() throws {
+    let victim = try ScriptedMember("victim")
+    stage.enter(victim)
+    others.append((victim, "VICTIM"))
+    _ = try victim.join(place, on: stage)
+    try believes("the victim is there", "alive", of: [victim.name])
+    victim.stayMute(true)
+    speaker.forget()
+    try stage.wait("the victim's death", within: .seconds(60), state: { "\(target.view)" }) {
+      target.view[victim.name]?.hasPrefix("failed") ?? false
+    }
+    note("suspicion", try outcome(speaker, "suspect victim", 1))
+    note("death", try outcome(speaker, "dead victim", 1))
+    note("list with one who failed", answers(try speaker.join(place, on: stage, asJoin: false)))
+    for (time, prune) in [(300, false), (301, true)] as [(UInt64, Bool)] {
+      var intent = [GossipMessageKind.user.rawValue]
+      SerfIntent.encodeLeave(lamportTime: time, node: Array(victim.name.utf8), prune: prune, into: &intent)
+      speaker.send(intent, to: place)
+      let wanted = prune ? nil : "left"
+      try stage.wait("removal, prune \(prune)", within: .seconds(10), state: { "\(target.view)" }) {
+        target.view[victim.name]?.split(separator: " ").first.map(String.init) == wanted
+      }
+      note("removal, prune \(prune)", "\(wanted ?? "absent")")
+    }
+  }
+
+  // MARK: Observing
+
+  private func note(_ what: String, _ outcome: String) { transcript.append("\(what): \(outcome)") }
+
+  /// Sends a packet; what the speaker hears of that kind within a second, at most `count`.
+  private func hears(_ what: String, _ packet: [UInt8], of kind: String, count: Int = 1) throws {
+    speaker.forget()
+    speaker.send(packet, to: place)
+    note(what, try outcome(speaker, kind, count))
+  }
+
+  /// The same, heard by the listener.
+  private func passesOn(_ what: String, _ packet: [UInt8], of kind: String) throws {
+    listener.forget()
+    speaker.send(packet, to: place)
+    note("\(what) is passed on", try outcome(listener, kind, 1))
+  }
+
+  private func silence(_ packet: [UInt8], _ kind: String) throws -> String {
+    // What was said before may still be repeated.
+    var quietSince = MonotonicClock.now()
+    while MonotonicClock.now() - quietSince < .milliseconds(600) {
+      listener.forget()
+      try stage.run(for: .milliseconds(50))
+      if listener.heard.contains(where: { $0.hasPrefix(kind) }) { quietSince = MonotonicClock.now() }
+    }
+    speaker.send(packet, to: place)
+    return try outcome(listener, kind, 1)
+  }
+
+  private func outcome(_ member: ScriptedMember, _ kind: String, _ count: Int) throws -> String {
+    let end = MonotonicClock.now() + .milliseconds(1200)
+    func heard() -> [String] {
+      var lines: [String] = []
+      for line in member.heard where line.hasPrefix(kind) && !lines.contains(line) { lines.append(line) }
+      return lines
+    }
+    while heard().count < count, MonotonicClock.now() < end { try stage.run(for: .milliseconds(20)) }
+    return heard().isEmpty ? "silence" : plain(heard().sorted().joined(separator: "; "))
+  }
+
+  private func believes(_ what: String, _ status: String, of names: [String]) throws {
+    try stage.wait("\(what): \(names)", within: .seconds(10), state: { "\(target.view)" }) {
+      names.allSatisfy { target.view[$0]?.hasPrefix(status) ?? false }
+    }
+    note(what, plain(names.map { "\($0) \(target.view[$0] ?? "")" }.joined(separator: "; ")))
+  }
+
+  private func answers(_ bytes: [UInt8]) -> String {
+    bytes.isEmpty ? "nothing" : plain(GossipTranscript.unwrap(bytes).map(GossipTranscript.line).joined(separator: "; "))
+  }
+
+  /// Addresses are those of the run.
+  private func plain(_ text: String) -> String {
+    let named = [(speaker, "SPEAKER"), (listener, "LISTENER")] + others
+    let result = named.reduce(text.replacing("\(place)", with: "TARGET")) {
+      $0.replacing("\($1.0.address)", with: $1.1)
+    }
+    return result.replacing("\(listener.address.host)", with: "LISTENER'S HOST")
+  }
+}
