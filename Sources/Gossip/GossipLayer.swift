@@ -4,8 +4,9 @@ import Wire
 /// What the gossip machine asks of and tells the layer above it (Serf). Calls happen inside the machine's `handle...`
 /// methods; the layer must not call back.
 public protocol GossipLayer {
-  /// May this node be in the pool? Asked for every alive message, our own included.
-  func admits(_ node: AliveMessage) -> Bool
+  /// May this node be in the pool? Asked for every alive message with news, our own included. `nil` admits; else why
+  /// not, for people.
+  func refusal(of node: AliveMessage) -> String?
   /// A node that is not admitted and is not to hold us for a member of its pool either: we do not answer it.
   func shuns(_ node: AliveMessage) -> Bool
   /// How close the node with these tags is; asked when tags are new.

@@ -67,9 +67,9 @@ extension GossipMachine {
     if let known, known != localID, nodes[known].address == address, alive.incarnation <= nodes[known].incarnation {
       return
     }
-    guard above.admits(alive) else {
+    if let refusal = above.refusal(of: alive) {
       if above.shuns(alive) { shun(address) }
-      return complain(.notAdmitted, from: peer, at: now, effects: &effects)
+      return complain(.notAdmitted, refusal, from: peer, at: now, effects: &effects)
     }
     shunned.remove(address)
 

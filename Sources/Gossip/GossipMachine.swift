@@ -262,7 +262,7 @@ public struct GossipMachine {
     guard now >= nextComplaint else { return }
     nextComplaint = now + .seconds(1)
     effects.log.log(
-      .warn, Self.logModule, "memberlist: dropped a message: \(words ?? "\(cause)")",
+      .warn, Self.logModule, "memberlist: dropped a message: \(words ?? cause.words)",
       ["from": peer.map { $0.description } ?? "unknown"])
   }
 

@@ -14,6 +14,26 @@ public enum DropCause: Int, Hashable, Sendable, CaseIterable {
   case conflict
   /// A table is full.
   case limit
+
+  /// For the log.
+  var words: String {
+    switch self {
+    case .empty: "it is empty"
+    case .label: "it has not the label of this pool"
+    case .undecryptable: "no installed key opens it"
+    case .checksum: "its checksum is wrong"
+    case .malformed: "it cannot be read"
+    case .unknownKind: "it is of an unknown type"
+    case .nesting: "it is wrapped too often"
+    case .compression: "it cannot be decompressed"
+    case .misaddressed: "it is meant for another name"
+    case .unusable: "it announces a node with an unusable name, address, tags or versions"
+    case .notAdmitted: "it announces a node that is not admitted"
+    case .shunned: "it comes from a region that was detached"
+    case .conflict: "it claims a name that another node has"
+    case .limit: "a table is full"
+    }
+  }
 }
 
 /// What a gossip machine did, for telemetry. Counters wrap.

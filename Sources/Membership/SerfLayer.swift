@@ -89,15 +89,7 @@ struct SerfLayer {
 }
 
 extension SerfLayer: GossipLayer {
-  func admits(_ node: AliveMessage) -> Bool {
-    switch configuration.admission {
-    case .anybody: return true
-    case .nomadServers:
-      let tags = SerfTags(metadata: node.metadata)
-      return configuration.admission.refusal(of: tags) == nil && foreignCluster(in: tags) == nil
-        && foreignRegion(in: tags) == nil
-    }
-  }
+  func refusal(of node: AliveMessage) -> String? { refusal(of: node.node, metadata: node.metadata) }
 
   func shuns(_ node: AliveMessage) -> Bool {
     guard configuration.federation != nil || !detachments.isEmpty else { return false }
@@ -137,31 +129,34 @@ extension SerfLayer: GossipLayer {
   }
 
   func refusal(of entry: PushPullNode) -> String? {
-    switch configuration.admission {
-    case .anybody: return nil
-    case .nomadServers:
-      guard entry.address.byteCount == 4 || entry.address.byteCount == 16 else {
-        return "Member '\(entry.name.text())' has an invalid address"
-      }
-      guard entry.metadata.byteCount <= GossipLimits.maximumMetadataBytes else {
-        return "Member '\(entry.name.text())' has too many tags"
-      }
-      let tags = SerfTags(metadata: entry.metadata)
-      if let other = foreignCluster(in: tags) {
-        return "Member '\(entry.name.text())' belongs to cluster \(other) of region \(tags["region"] ?? ""), this "
-          + "server to \(configuration.tags["cluster"] ?? ""): two established clusters of one region are not joined; "
-          + "stop the servers of one, empty their data directories and start them again"
-      }
-      if let region = foreignRegion(in: tags), detachments.contains(region) {
-        return "Member '\(entry.name.text())' is of region \(region), from which this region was detached; allow it "
-          + "again with: nomad server detach -undo \(region)"
-      }
-      if let region = foreignRegion(in: tags) {
-        return "Member '\(entry.name.text())' is of region \(region), with which this server does not federate; "
-          + "leave it out of the join, or add \"\(region)\" to server.federates_with and restart"
-      }
-      return configuration.admission.refusal(of: tags).map { "Member '\(entry.name.text())' \($0)" }
+    guard configuration.admission != .anybody else { return nil }
+    guard entry.address.byteCount == 4 || entry.address.byteCount == 16 else {
+      return "Member '\(entry.name.text())' has an invalid address"
     }
+    guard entry.metadata.byteCount <= GossipLimits.maximumMetadataBytes else {
+      return "Member '\(entry.name.text())' has too many tags"
+    }
+    return refusal(of: entry.name, metadata: entry.metadata)
+  }
+
+  /// `nil` admits; else why this member cannot be in the pool, and the remedy.
+  private func refusal(of name: RawSpan, metadata: RawSpan) -> String? {
+    guard configuration.admission != .anybody else { return nil }
+    let tags = SerfTags(metadata: metadata)
+    if let other = foreignCluster(in: tags) {
+      return "Member '\(name.text())' belongs to cluster \(other) of region \(tags["region"] ?? ""), this server to "
+        + "\(configuration.tags["cluster"] ?? ""): two established clusters of one region are not joined; stop the "
+        + "servers of one, empty their data directories and start them again"
+    }
+    if let region = foreignRegion(in: tags), detachments.contains(region) {
+      return "Member '\(name.text())' is of region \(region), from which this region was detached; allow it again "
+        + "with: nomad server detach -undo \(region)"
+    }
+    if let region = foreignRegion(in: tags) {
+      return "Member '\(name.text())' is of region \(region), with which this server does not federate; leave it out "
+        + "of the join, or add \"\(region)\" to server.federates_with and restart"
+    }
+    return configuration.admission.refusal(of: tags).map { "Member '\(name.text())' \($0)" }
   }
 
   mutating func handleJoined(_ node: NodeRecord, at now: Instant, effects: inout Effects) {

@@ -25,7 +25,7 @@ struct MemberLayer: GossipLayer {
   var eventLimit = 0
   var relation = Kinship.stranger
 
-  func admits(_ node: AliveMessage) -> Bool { true }
+  func refusal(of node: AliveMessage) -> String? { nil }
   func refusal(of entry: PushPullNode) -> String? { nil }
   func kinship(of metadata: RawSpan) -> Kinship { relation }
 

@@ -26,8 +26,8 @@ struct RecordingLayer: GossipLayer {
   var shunsRefused = false
   var relation = Kinship.stranger
 
-  func admits(_ node: AliveMessage) -> Bool { refused == nil || node.node.text() != refused }
-  func shuns(_ node: AliveMessage) -> Bool { shunsRefused && !admits(node) }
+  func refusal(of node: AliveMessage) -> String? { node.node.text() == refused ? "not wanted" : nil }
+  func shuns(_ node: AliveMessage) -> Bool { shunsRefused && refusal(of: node) != nil }
   func kinship(of metadata: RawSpan) -> Kinship { relation }
   func refusal(of entry: PushPullNode) -> String? { entry.name.text() == refused ? "not wanted" : nil }
 
