@@ -17,6 +17,8 @@ struct LikenessTests {
     try compare(keys: [[UInt8](repeating: 1, count: 32)]) { try $0.playSealed() }
   }
 
+  @Test func theyJoinSpeakAndLeaveAlike() throws { try compare(keys: []) { try $0.playJourney() } }
+
   private func compare(keys: [[UInt8]], _ play: (LikenessScript) throws -> [String]) throws {
     let agent = try SerfAgent(
       "target", tags: ["kind": "target"], key: keys.first.map { Base64.encode($0.bytes) }, in: directory)

@@ -135,7 +135,7 @@ enum GossipTranscript {
       let content = try SerfPushPull(Array(state.dropFirst()).bytes)
       var left: [String] = []
       try content.forEachLeftMember { left.append($0.text()) }
-      serf = "left \(left.sorted())"
+      serf = "left \(left.sorted()) clocks \(content.lamportTime), \(content.eventTime), \(content.queryTime)"
     }
     return "list join=\(header.isJoin) \(lines.sorted()) \(serf)"
   }

@@ -28,6 +28,33 @@ final class LikenessScript {
     stage.enter(listener)
   }
 
+  /// What the target does of its own: it joins, speaks, and leaves.
+  func playJourney() throws -> [String] {
+    speaker.setState { content in
+      content.lamportTime = 7
+      content.eventTime = 9
+      content.queryTime = 11
+      content.statusTimes = [(Array("speaker".utf8), 5), (Array("target".utf8), 6)]
+      content.events = [(8, [(Array("old".utf8), Array("news".utf8))])]
+    }
+    try target.enter(speaker.address, on: stage)
+    note("its list", try outcome(speaker, "list", 1))
+    note("its intent", try outcome(speaker, "user join", 1))
+    note("events of before", target.lastUserEvent)
+    try target.sendEvent("deploy", "now", on: stage)
+    note("its event", try outcome(speaker, "user event", 1))
+    speaker.forget()
+    try target.retag(["kind": "target", "round": "2"], on: stage)
+    note("its new tags", try outcome(speaker, "alive target", 1))
+    speaker.forget()
+    try target.leave(on: stage)
+    note("its farewell", try outcome(speaker, "user leave", 1))
+    note("its end", try outcome(speaker, "dead target", 1))
+    let order = speaker.heard.filter { $0.hasPrefix("user leave") || $0.hasPrefix("dead target") }
+    note("first", plain(order.first ?? "nothing"))
+    return transcript
+  }
+
   /// In a pool with a key.
   func playSealed() throws -> [String] {
     note("plain join", answers(try speaker.join(place, on: stage, isPlain: true)))

@@ -63,6 +63,14 @@ final class MachineMember: PoolMember, Performer {
     return finishedJoins[id] ?? []
   }
 
+  func enter(_ peer: SocketAddress, on stage: Stage) throws {
+    let outcomes = try join(peer, on: stage)
+    guard outcomes.allSatisfy(\.isSuccess) else { throw HarnessError.timedOut("\(name) joins \(peer): \(outcomes)") }
+  }
+
+  func sendEvent(_ name: String, _ payload: String, on stage: Stage) throws { sendUserEvent(name, payload) }
+  func retag(_ tags: [String: String], on stage: Stage) throws { try setTags(tags) }
+
   func leave(on stage: Stage) throws {
     driver?.command { $0.leave(at: $1, effects: &$2) }
     try stage.wait("\(name) leaves") { hasLeft }

@@ -66,25 +66,19 @@ final class ScriptedMember: Performer {
     }
   }
 
+  /// Serf's part of the lists it answers with.
+  func setState(_ change: (inout SerfPushPull.Content) -> Void) {
+    driver.command { machine, _, _ in change(&machine.content) }
+  }
+
   /// The answer to a list in which this member, alive, is the only one. `change` has the last word on Serf's part.
   func join(
     _ peer: SocketAddress, on stage: Stage, asJoin isJoin: Bool = true, isPlain: Bool = false,
     isCompressed: Bool = false, _ change: (inout SerfPushPull.Content) -> Void = { _ in }
   ) throws -> [UInt8] {
-    var content = SerfPushPull.Content()
-    content.lamportTime = 1
-    content.eventTime = 1
-    content.queryTime = 1
-    content.statusTimes = [(Array(name.utf8), 0)]
+    var content = driver.machine.content
     change(&content)
-    var state: [UInt8] = []
-    SerfPushPull.encode(content, into: &state)
-    var bytes: [UInt8] = []
-    PushPullHeader(nodes: 1, userStateBytes: state.count, isJoin: isJoin).encode(into: &bytes)
-    PushPullNode.encode(
-      name: Array(name.utf8), address: address, metadata: [], incarnation: driver.machine.incarnation, state: .alive,
-      versions: .nomad, into: &bytes)
-    bytes += state
+    var bytes = driver.machine.list(content, isJoin: isJoin)
     if isCompressed {
       var compressed: [UInt8] = []
       var encoder = LempelZivWelchEncoder()
@@ -113,7 +107,33 @@ struct ScriptedMachine: DrivenMachine {
   var isMute = false
   var heard: [String] = []
   var streams: [ConnectionID: Stream] = [:]
+  /// What others have sent on streams of theirs.
+  private var visits: [ConnectionID: [UInt8]] = [:]
+  var content: SerfPushPull.Content
   var deadline: Instant? { nil }
+
+  init(name: String, address: SocketAddress, cipher: GossipKeyring?) {
+    self.name = name
+    self.address = address
+    self.cipher = cipher
+    content = SerfPushPull.Content()
+    content.lamportTime = 1
+    content.eventTime = 1
+    content.queryTime = 1
+    content.statusTimes = [(Array(name.utf8), 0)]
+  }
+
+  /// A list of this member alone.
+  func list(_ content: SerfPushPull.Content, isJoin: Bool) -> [UInt8] {
+    var state: [UInt8] = []
+    SerfPushPull.encode(content, into: &state)
+    var bytes: [UInt8] = []
+    PushPullHeader(nodes: 1, userStateBytes: state.count, isJoin: isJoin).encode(into: &bytes)
+    PushPullNode.encode(
+      name: Array(name.utf8), address: address, metadata: [], incarnation: incarnation, state: .alive,
+      versions: .nomad, into: &bytes)
+    return bytes + state
+  }
 
   mutating func send(_ message: [UInt8], to peer: SocketAddress, effects: inout Effects) {
     var packet = message
@@ -177,7 +197,7 @@ struct ScriptedMachine: DrivenMachine {
 
   mutating func handleAccepted(
     _ id: ConnectionID, from peer: SocketAddress, at now: Instant, effects: inout Effects
-  ) { effects.outbox.abort(id) }
+  ) { visits[id] = [] }
 
   mutating func handleConnected(_ id: ConnectionID, at now: Instant, effects: inout Effects) {
     guard let stream = streams[id] else { return }
@@ -186,10 +206,23 @@ struct ScriptedMachine: DrivenMachine {
 
   mutating func handleReceived(_ id: ConnectionID, _ bytes: RawSpan, at now: Instant, effects: inout Effects) {
     streams[id]?.received += bytes.copy()
+    guard visits[id] != nil else { return }
+    visits[id]? += bytes.copy()
+    // Complete when it can be read.
+    guard let message = GossipTranscript.unwrap(self.content(of: visits[id] ?? [])).first,
+      !isMute, message.first == GossipMessageKind.pushPull.rawValue
+    else { return }
+    let line = GossipTranscript.line(message)
+    guard line.hasPrefix("list"), !line.hasSuffix("no state") else { return }
+    heard.append(line)
+    effects.outbox.send(id, bytes: envelope(list(content, isJoin: line.contains("join=true"))))
+    effects.outbox.close(id)
+    visits[id] = nil
   }
 
   mutating func handleDisconnected(_ id: ConnectionID, _ end: StreamEnd, at now: Instant, effects: inout Effects) {
     streams[id]?.hasEnded = true
+    visits[id] = nil
   }
 
   mutating func handleTimeout(at now: Instant, effects: inout Effects) {}

@@ -11,6 +11,14 @@ protocol PoolMember: AnyObject {
   var view: PoolView { get }
   /// The last user event as `name payload`.
   var lastUserEvent: String { get }
+
+  /// Joins the pool of `peer`.
+  func enter(_ peer: SocketAddress, on stage: Stage) throws
+  func sendEvent(_ name: String, _ payload: String, on stage: Stage) throws
+  /// Replaces all tags.
+  func retag(_ tags: [String: String], on stage: Stage) throws
+  /// In order; it has ended when this returns.
+  func leave(on stage: Stage) throws
 }
 
 extension PoolMember {
@@ -91,6 +99,11 @@ final class SerfAgent: PoolMember, Performer {
   /// Runs a command of Serf's command line and returns what it prints.
   @discardableResult
   func call(_ command: String, _ arguments: String..., on stage: Stage) throws -> String {
+    try call(command, arguments, on: stage)
+  }
+
+  @discardableResult
+  private func call(_ command: String, _ arguments: [String], on stage: Stage) throws -> String {
     let output = nextFile(command)
     let call = try ChildProcess(["serf", command, "-rpc-addr=\(control)"] + arguments, output: output)
     try stage.wait("serf \(command)", within: .seconds(25)) { call.result != nil }
@@ -98,6 +111,17 @@ final class SerfAgent: PoolMember, Performer {
       throw HarnessError.system("run serf \(command) \(arguments)", FileText.tail(output))
     }
     return try FileText.read(output)
+  }
+
+  func enter(_ peer: SocketAddress, on stage: Stage) throws { try call("join", "\(peer)", on: stage) }
+
+  func sendEvent(_ name: String, _ payload: String, on stage: Stage) throws {
+    try call("event", "-coalesce=false", name, payload, on: stage)
+  }
+
+  func retag(_ tags: [String: String], on stage: Stage) throws {
+    let gone = self.tags.keys.filter { tags[$0] == nil }.flatMap { ["-delete", $0] }
+    try call("tags", gone + tags.flatMap { ["-set", "\($0.key)=\($0.value)"] }, on: stage)
   }
 
   /// Leaves in order and ends.
