@@ -87,6 +87,7 @@ final class LikenessScript {
     try oldTimes()
     try unusableNodes()
     try departures()
+    try hearsay()
     try failures()
     return transcript
   }
@@ -342,6 +343,44 @@ final class LikenessScript {
     note("the heir", view.contains("\(heir.address)") ? "has the name" : "has not: \(plain(view))")
   }
 
+  /// What a list says of a third: suspected and dead are suspicions, left is final, and unknown ones are new.
+  private func hearsay() throws {
+    let third = try ScriptedMember("third")
+    stage.enter(third)
+    others.append((third, "THIRD"))
+    _ = try third.join(place, on: stage)
+    try believes("the third is there", "alive", of: [third.name])
+    for (incarnation, state) in [(1, .suspect), (2, .dead), (3, .alive), (3, .left)] as [(UInt32, NodeState)] {
+      speaker.forget()
+      let claim = ScriptedMachine.Claim(
+        name: third.name, address: third.address, incarnation: incarnation, state: state)
+      // One who has left refutes nothing.
+      if state == .left { third.stayMute(true) }
+      _ = try speaker.join(place, on: stage, asJoin: false, about: [claim])
+      note("list says \(state)", try outcome(speaker, state == .left ? "dead third" : "suspect third", 1))
+      if state == .left {
+        try stage.wait("the third's departure", within: .seconds(10), state: { "\(target.view)" }) {
+          !(target.view[third.name]?.hasPrefix("alive") ?? true)
+        }
+      }
+      note("the third after \(state)", target.view[third.name].map(plain) ?? "absent")
+    }
+    // Nobody is there; it is believed until a probe fails.
+    let strangers = [(NodeState.alive, "fresh"), (.dead, "gone")].map { state, name in
+      ScriptedMachine.Claim(
+        name: name, address: SocketAddress(third.address.host, port: 996), incarnation: 1, state: state)
+    }
+    _ = try speaker.join(place, on: stage, asJoin: false, about: strangers)
+    try believes("who was only heard of", "alive", of: ["fresh"])
+    note("one who was dead before he was known", target.view["gone"].map(plain) ?? "absent")
+    var dead: [UInt8] = []
+    AccusationMessage.encode(
+      .dead, incarnation: 1, node: Array("fresh".utf8), from: Array("fresh".utf8), into: &dead)
+    speaker.send(dead, to: place)
+    // Without the intent it is no departure in order.
+    try believes("who was only heard of and has left", "failed", of: ["fresh"])
+  }
+
   /// One who says nothing is suspected, declared dead and forgotten when it is told.
   private func failures() throws {
     let victim = try ScriptedMember("victim")
@@ -424,9 +463,9 @@ final class LikenessScript {
   /// Addresses are those of the run.
   private func plain(_ text: String) -> String {
     let named = [(speaker, "SPEAKER"), (listener, "LISTENER")] + others
-    let result = named.reduce(text.replacing("\(place)", with: "TARGET")) {
+    let places = named.reduce(text.replacing("\(place)", with: "TARGET")) {
       $0.replacing("\($1.0.address)", with: $1.1)
     }
-    return result.replacing("\(listener.address.host)", with: "LISTENER'S HOST")
+    return named.reduce(places) { $0.replacing("\($1.0.address.host):", with: "\($1.1)'S HOST:") }
   }
 }

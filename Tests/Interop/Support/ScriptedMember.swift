@@ -71,14 +71,15 @@ final class ScriptedMember: Performer {
     driver.command { machine, _, _ in change(&machine.content) }
   }
 
-  /// The answer to a list in which this member, alive, is the only one. `change` has the last word on Serf's part.
+  /// The answer to a list of this member, alive, and the `others`. `change` has the last word on Serf's part.
   func join(
     _ peer: SocketAddress, on stage: Stage, asJoin isJoin: Bool = true, isPlain: Bool = false,
-    isCompressed: Bool = false, _ change: (inout SerfPushPull.Content) -> Void = { _ in }
+    isCompressed: Bool = false, about others: [ScriptedMachine.Claim] = [],
+    _ change: (inout SerfPushPull.Content) -> Void = { _ in }
   ) throws -> [UInt8] {
     var content = driver.machine.content
     change(&content)
-    var bytes = driver.machine.list(content, isJoin: isJoin)
+    var bytes = driver.machine.list(content, isJoin: isJoin, about: others)
     if isCompressed {
       var compressed: [UInt8] = []
       var encoder = LempelZivWelchEncoder()
@@ -95,6 +96,14 @@ struct ScriptedMachine: DrivenMachine {
     var toSend: [UInt8]
     var received: [UInt8] = []
     var hasEnded = false
+  }
+
+  /// What a list says of another.
+  struct Claim {
+    var name: String
+    var address: SocketAddress
+    var incarnation: UInt32
+    var state: NodeState
   }
 
   static var tag: ListenerTag { .gossip }
@@ -123,15 +132,16 @@ struct ScriptedMachine: DrivenMachine {
     content.statusTimes = [(Array(name.utf8), 0)]
   }
 
-  /// A list of this member alone.
-  func list(_ content: SerfPushPull.Content, isJoin: Bool) -> [UInt8] {
+  func list(_ content: SerfPushPull.Content, isJoin: Bool, about others: [Claim] = []) -> [UInt8] {
     var state: [UInt8] = []
     SerfPushPull.encode(content, into: &state)
     var bytes: [UInt8] = []
-    PushPullHeader(nodes: 1, userStateBytes: state.count, isJoin: isJoin).encode(into: &bytes)
-    PushPullNode.encode(
-      name: Array(name.utf8), address: address, metadata: [], incarnation: incarnation, state: .alive,
-      versions: .nomad, into: &bytes)
+    PushPullHeader(nodes: 1 + others.count, userStateBytes: state.count, isJoin: isJoin).encode(into: &bytes)
+    for node in [Claim(name: name, address: address, incarnation: incarnation, state: .alive)] + others {
+      PushPullNode.encode(
+        name: Array(node.name.utf8), address: node.address, metadata: [], incarnation: node.incarnation,
+        state: node.state, versions: .nomad, into: &bytes)
+    }
     return bytes + state
   }
 
@@ -184,7 +194,9 @@ struct ScriptedMachine: DrivenMachine {
         NackMessage.encode(sequence: sequence, into: &nack)
         send(nack, to: peer, effects: &effects)
       case "suspect" where words.dropFirst().first == name[...], "dead" where words.dropFirst().first == name[...]:
-        incarnation += 1
+        // Repetitions are of what was refuted already.
+        guard let accused = UInt32(words[2]), accused >= incarnation else { continue }
+        incarnation = accused + 1
         var alive: [UInt8] = []
         AliveMessage.encode(
           incarnation: incarnation, node: Array(name.utf8), address: address, metadata: [], versions: .nomad,
