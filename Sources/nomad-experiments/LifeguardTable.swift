@@ -213,7 +213,10 @@ enum LifeguardTable {
 
   private static func origins(_ grid: Grid, _ anomalies: [Anomaly], _ rows: [[Outcome]]) -> Report.Table {
     var table = Report.Table(
-      words: "Where they come from: FP (of them FP-) of SWIM / Lifeguard, all C together, by D and I in milliseconds.",
+      words: """
+        Where they come from: FP (of them FP-) of SWIM / Lifeguard / Lifeguard with alpha 2, all C together, by D and \
+        I in milliseconds.
+        """,
       header: ["D \\ I"] + grid.gaps.map { "\($0)" })
     for length in grid.lengths {
       let cells = grid.gaps.map { gap -> String in
@@ -222,7 +225,7 @@ enum LifeguardTable {
           let outcome = chosen.reduce(Outcome()) { $0 + rows[row][$1] }
           return outcome.all == 0 ? "0" : "\(outcome.all) (\(outcome.healthy))"
         }
-        return chosen.isEmpty ? "" : sum(0) + " / " + sum(4)
+        return chosen.isEmpty ? "" : [0, 4, 6].map(sum).joined(separator: " / ")
       }
       table.rows.append(["\(length)"] + cells)
     }
