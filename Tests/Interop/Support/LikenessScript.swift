@@ -55,6 +55,25 @@ final class LikenessScript {
     return transcript
   }
 
+  /// Who is suspected already is suspected in a list as well: is whoever reads that one more accuser?
+  func playRepeatedSuspicion() throws -> [String] {
+    let victim = try ScriptedMember("victim")
+    stage.enter(victim)
+    for member in [speaker, listener, victim] { _ = try member.join(place, on: stage) }
+    // It answers pings, so that the target has no suspicion of its own.
+    victim.stopRefuting()
+    var accusation: [UInt8] = []
+    AccusationMessage.encode(
+      .suspect, incarnation: 1, node: Array("victim".utf8), from: Array("speaker".utf8), into: &accusation)
+    listener.forget()
+    speaker.send(accusation, to: place)
+    note("suspicion", try outcome(listener, "suspect victim 1 from speaker", 1))
+    let claim = ScriptedMachine.Claim(name: "victim", address: victim.address, incarnation: 1, state: .suspect)
+    _ = try speaker.join(place, on: stage, asJoin: false, about: [claim])
+    note("suspicion in a list", try outcome(listener, "suspect victim 1 from target", 1))
+    return transcript
+  }
+
   /// In a pool with a key.
   func playSealed() throws -> [String] {
     note("plain join", answers(try speaker.join(place, on: stage, isPlain: true)))

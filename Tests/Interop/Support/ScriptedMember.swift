@@ -28,6 +28,9 @@ final class ScriptedMember: Performer {
   /// While true it neither answers nor refutes.
   func stayMute(_ isMute: Bool) { driver.command { machine, _, _ in machine.isMute = isMute } }
 
+  /// From now on it leaves unanswered what is said about it.
+  func stopRefuting() { driver.command { machine, _, _ in machine.refutes = false } }
+
   /// One datagram; `isPlain` leaves out encryption.
   func send(_ packet: [UInt8], to peer: SocketAddress, isPlain: Bool = false) {
     driver.command { machine, _, effects in
@@ -114,6 +117,7 @@ struct ScriptedMachine: DrivenMachine {
   var cipher: GossipKeyring?
   var incarnation: UInt32 = 1
   var isMute = false
+  var refutes = true
   var heard: [String] = []
   var streams: [ConnectionID: Stream] = [:]
   /// What others have sent on streams of theirs.
@@ -195,7 +199,7 @@ struct ScriptedMachine: DrivenMachine {
         send(nack, to: peer, effects: &effects)
       case "suspect" where words.dropFirst().first == name[...], "dead" where words.dropFirst().first == name[...]:
         // Repetitions are of what was refuted already.
-        guard let accused = UInt32(words[2]), accused >= incarnation else { continue }
+        guard refutes, let accused = UInt32(words[2]), accused >= incarnation else { continue }
         incarnation = accused + 1
         var alive: [UInt8] = []
         AliveMessage.encode(
