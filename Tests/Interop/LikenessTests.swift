@@ -5,7 +5,7 @@ import Testing
 
 /// Debian's Serf agent and a machine of ours get the same bytes from members that a script plays, and must answer
 /// alike. What each did is a transcript; the two must be equal line by line.
-@Suite(.serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(6)))
+@Suite(.serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(10)))
 struct LikenessTests {
   let directory: TemporaryDirectory
 

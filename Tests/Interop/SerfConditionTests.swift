@@ -4,7 +4,7 @@ import Membership
 import Testing
 
 /// Debian's Serf agents and our machines when something is wrong, or nothing at all.
-@Suite(.serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(3)))
+@Suite(.serialized, .enabled(if: SerfAgent.isInstalled, "needs Debian's package serf"), .timeLimit(.minutes(5)))
 struct SerfConditionTests {
   let pool: MixedPool
   var stage: Stage { pool.stage }
