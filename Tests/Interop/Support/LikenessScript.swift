@@ -371,14 +371,14 @@ final class LikenessScript {
     _ = try third.join(place, on: stage)
     try believes("the third is there", "alive", of: [third.name])
     for (incarnation, state) in [(1, .suspect), (2, .dead), (3, .alive), (3, .left)] as [(UInt32, NodeState)] {
-      speaker.forget()
+      for member in [speaker, listener] + others.map(\.0) { member.forget() }
       let claim = ScriptedMachine.Claim(
         name: third.name, address: third.address, incarnation: incarnation, state: state)
       // One who has left refutes nothing.
       if state == .left { third.stayMute(true) }
       _ = try speaker.join(place, on: stage, asJoin: false, about: [claim])
       let news = state == .left ? "dead third" : "suspect third"
-      note("list says \(state)", try outcome(speaker, news, state == .alive ? 0 : 1))
+      note("list says \(state)", try rumour(news, state == .alive ? 0 : 1))
       if state == .left {
         try stage.wait("the third's departure", within: .seconds(10), state: { "\(target.view)" }) {
           !(target.view[third.name]?.hasPrefix("alive") ?? true)
@@ -414,8 +414,8 @@ final class LikenessScript {
     try stage.wait("the victim's death", within: .seconds(60), state: { "\(target.view)" }) {
       target.view[victim.name]?.hasPrefix("failed") ?? false
     }
-    note("suspicion", try outcome(speaker, "suspect victim", 1))
-    note("death", try outcome(speaker, "dead victim", 1))
+    note("suspicion", try rumour("suspect victim", 1))
+    note("death", try rumour("dead victim", 1))
     note("list with one who failed", entry("victim", try speaker.join(place, on: stage, asJoin: false)))
     for (time, prune) in [(300, false), (301, true)] as [(UInt64, Bool)] {
       var intent = [GossipMessageKind.user.rawValue]
@@ -460,11 +460,20 @@ final class LikenessScript {
     return try outcome(listener, kind, 0)
   }
 
+  /// What anybody hears; news reach some members and not each.
+  private func rumour(_ kind: String, _ count: Int) throws -> String {
+    try outcome([speaker, listener] + others.map(\.0), kind, count)
+  }
+
   private func outcome(_ member: ScriptedMember, _ kind: String, _ count: Int) throws -> String {
+    try outcome([member], kind, count)
+  }
+
+  private func outcome(_ members: [ScriptedMember], _ kind: String, _ count: Int) throws -> String {
     let end = MonotonicClock.now() + (count == 0 ? .seconds(1) : .seconds(8))
     func heard() -> [String] {
       var lines: [String] = []
-      for line in member.heard where line.hasPrefix(kind) && !lines.contains(line) { lines.append(line) }
+      for line in members.flatMap(\.heard) where line.hasPrefix(kind) && !lines.contains(line) { lines.append(line) }
       return lines
     }
     while count == 0 || heard().count < count, MonotonicClock.now() < end { try stage.run(for: .milliseconds(20)) }
